@@ -1,0 +1,141 @@
+//! Reads a configuration and says what the Worker will make of it.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use edge402::config::{Config, Mistakes, Route, Settle, Terms, Verify, wrangler};
+use std::process::ExitCode;
+
+/// Runs the command with the arguments of the process.
+pub(super) fn run() -> ExitCode {
+    let mut path = "wrangler.toml".to_owned();
+    let mut environment = None;
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--env" => match arguments.next() {
+                Some(name) => environment = Some(name),
+                None => return usage("--env wants a name"),
+            },
+            "-h" | "--help" => return usage("reads wrangler.toml and says what the Worker will make of it"),
+            option if option.starts_with('-') => return usage(&format!("unknown option {option}")),
+            _ => path = argument,
+        }
+    }
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) => {
+            eprintln!("{path}: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let (bindings, wiring) = match wrangler::read(&text, environment.as_deref()) {
+        Ok(read) => read,
+        Err(error) => {
+            eprintln!("{path}: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let resolved = Config::resolve(&bindings);
+    match (&resolved, wiring.is_empty()) {
+        (Ok(config), true) => {
+            print!("{}", table(config));
+            ExitCode::SUCCESS
+        }
+        _ => {
+            let nothing = Mistakes::default();
+            let all: Vec<_> = resolved.as_ref().err().unwrap_or(&nothing).iter().chain(wiring.iter()).collect();
+            eprintln!("{path}: {} {}", all.len(), if all.len() == 1 { "mistake" } else { "mistakes" });
+            for mistake in all {
+                eprintln!("\n  {}\n    {}\n    cure: {}", mistake.path, mistake.problem, mistake.cure);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(line: &str) -> ExitCode {
+    eprintln!("{line}\nusage: edge402-check [PATH TO wrangler.toml] [--env NAME]");
+    ExitCode::from(2)
+}
+
+/// Every route with every way to pay for it, in columns.
+fn table(config: &Config) -> String {
+    let mut rows = vec![["PATTERN", "PRICE", "ATOMIC", "NETWORK", "ASSET", "SETTLE", "VERIFY"].map(ToOwned::to_owned)];
+    for route in &config.routes {
+        rows.extend(lines(route));
+    }
+    let mut widths = [0_usize; 7];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.len());
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        text.push_str(cells.join("  ").trim_end());
+        text.push('\n');
+    }
+    text.push_str(&format!(
+        "\nOther paths: {}. Origin: {}. Settled by: {}.\n",
+        unrouted(config),
+        origin(config),
+        settlers(config)
+    ));
+    text
+}
+
+fn lines(route: &Route) -> Vec<[String; 7]> {
+    let pattern = route.pattern.as_str();
+    let Some(terms) = &route.terms else {
+        return vec![[pattern, "free", "", "", "", "", ""].map(ToOwned::to_owned)];
+    };
+    terms
+        .requirements
+        .iter()
+        .map(|requirement| {
+            [
+                pattern.to_owned(),
+                terms.price.to_string(),
+                requirement.amount.to_string(),
+                requirement.asset.network.to_string(),
+                format!("{} {}", requirement.asset.symbol, requirement.asset.address.to_checksum(None)),
+                match terms.settle {
+                    Settle::After => "after".to_owned(),
+                    Settle::Before => "before".to_owned(),
+                },
+                verification(pattern, terms),
+            ]
+        })
+        .collect()
+}
+
+fn verification(pattern: &str, terms: &Terms) -> String {
+    let name = |verify| match verify {
+        Verify::Local => "local",
+        Verify::Facilitator => "facilitator",
+    };
+    match pattern.split_once(' ') {
+        Some((method, _)) => name(terms.verify_for(method)).to_owned(),
+        None if terms.verify_for("GET") == terms.verify_for("POST") => name(terms.verify_for("GET")).to_owned(),
+        None => format!("{} (GET), {}", name(terms.verify_for("GET")), name(terms.verify_for("POST"))),
+    }
+}
+
+const fn unrouted(config: &Config) -> &'static str {
+    match config.unrouted {
+        edge402::config::Unrouted::Pass => "pass to the origin, free",
+        edge402::config::Unrouted::Deny => "404",
+    }
+}
+
+fn origin(config: &Config) -> &str {
+    match &config.origin {
+        edge402::config::Origin::Url(url) => url,
+        edge402::config::Origin::Service => "the service binding ORIGIN_SERVICE",
+    }
+}
+
+fn settlers(config: &Config) -> String {
+    config.facilitators.iter().map(|facilitator| facilitator.url.as_str()).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,185 @@
+//! The Worker's variables as values: an inline table of `wrangler.toml`, or the same thing as JSON in a text variable.
+
+use super::mistakes::Mistakes;
+use crate::strict_json;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// Variables and secrets by name. The native check fills it from `wrangler.toml`, the Worker from its `env`.
+pub type Bindings = BTreeMap<String, Value>;
+
+/// Every variable that means something here.
+pub(super) const KNOWN: [&str; 11] = [
+    "ORIGIN",
+    "PAY_TO",
+    "NETWORKS",
+    "FACILITATORS",
+    "ROUTES",
+    "ASSETS",
+    "DEFAULT",
+    "CHALLENGE_BODY",
+    "SMART_WALLETS",
+    "KEY_PREFIX",
+    "ORIGIN_SECRET",
+];
+
+/// Variables of the plan that this version does not act on: set, they would promise what does not happen.
+const NOT_YET: [&str; 7] = [
+    "PACKAGES",
+    "CREDIT_VALUE",
+    "KEY_SECRET",
+    "ADMIN_TOKEN",
+    "CDP_API_KEY_ID",
+    "CDP_API_KEY_SECRET",
+    "ORIGIN_SIGNING_KEY",
+];
+
+/// Names that are one slip away from one of ours: `ROUTE` for `ROUTES` would leave an API free of charge.
+pub(super) fn check_names(bindings: &Bindings, mistakes: &mut Mistakes) {
+    for name in bindings.keys() {
+        let base = base_name(name);
+        if KNOWN.contains(&base) {
+            if base != name && !matches!(base, "ROUTES" | "ASSETS" | "FACILITATORS") {
+                mistakes.add(name, "only ROUTES, ASSETS and FACILITATORS can be split", format!("write it as {base}"));
+            }
+        } else if NOT_YET.contains(&base) {
+            mistakes.add(name, "is not there yet in this version", "remove it");
+        } else if let Some(near) =
+            KNOWN.iter().find(|known| strsim::levenshtein(&base.to_ascii_uppercase(), known) <= near_enough(known))
+        {
+            mistakes.add(name, "is not a variable of edge402", format!("write {near}, or rename it"));
+        }
+    }
+}
+
+const fn near_enough(known: &str) -> usize {
+    if known.len() > 6 { 2 } else { 1 }
+}
+
+/// `ROUTES` of `ROUTES_2`.
+fn base_name(name: &str) -> &str {
+    match name.rsplit_once('_') {
+        Some((base, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => base,
+        _ => name,
+    }
+}
+
+/// `NAME` and its parts `NAME_1`, `NAME_2`, …, in that order, each parsed if it is JSON text.
+pub(super) fn parts<'a>(bindings: &'a Bindings, name: &'a str, mistakes: &mut Mistakes) -> Vec<(String, Value)> {
+    let mut names: Vec<(u32, &String)> = bindings
+        .keys()
+        .filter(|key| base_name(key) == name)
+        .map(|key| (key.rsplit_once('_').and_then(|(_, n)| n.parse().ok()).unwrap_or(0), key))
+        .collect();
+    names.sort();
+    names
+        .iter()
+        .filter_map(|(_, key)| Some(((*key).clone(), structured(bindings.get(*key)?, key, mistakes)?)))
+        .collect()
+}
+
+fn structured(value: &Value, name: &str, mistakes: &mut Mistakes) -> Option<Value> {
+    let Value::String(text) = value else { return Some(value.clone()) };
+    match strict_json::parse(text.as_bytes()) {
+        Ok(parsed) => Some(parsed),
+        Err(error) => {
+            mistakes.add(name, format!("is not JSON: {error}"), "write a table, a list, or either as a JSON string");
+            None
+        }
+    }
+}
+
+/// A list that may be split over several variables.
+pub(super) fn list(bindings: &Bindings, name: &str, mistakes: &mut Mistakes) -> Vec<(String, Value)> {
+    let mut items = Vec::new();
+    for (part, value) in parts(bindings, name, mistakes) {
+        match value {
+            Value::Array(values) => {
+                items.extend(values.into_iter().enumerate().map(|(i, value)| (format!("{part}[{i}]"), value)));
+            }
+            _ => mistakes.add(part, "is not a list", "write [ … ]"),
+        }
+    }
+    items
+}
+
+/// A table that may be split over several variables.
+pub(super) fn table(bindings: &Bindings, name: &str, mistakes: &mut Mistakes) -> Vec<(String, String, Value)> {
+    let mut entries = Vec::new();
+    for (part, value) in parts(bindings, name, mistakes) {
+        match value {
+            Value::Object(members) => {
+                entries.extend(members.into_iter().map(|(key, value)| (format!("{part}.{key:?}"), key, value)));
+            }
+            _ => mistakes.add(part, "is not a table", "write { \"GET /path\" = \"$0.001\" }"),
+        }
+    }
+    entries
+}
+
+/// A text variable.
+pub(super) fn text<'a>(bindings: &'a Bindings, name: &str, mistakes: &mut Mistakes) -> Option<&'a str> {
+    match bindings.get(name)? {
+        Value::String(text) if !text.is_empty() => Some(text),
+        _ => {
+            mistakes.add(name, "is not a text", "write it in quotes");
+            None
+        }
+    }
+}
+
+/// The members of a table value, with those that nobody reads noted as mistakes.
+pub(super) struct Members<'a> {
+    path: &'a str,
+    members: &'a Map<String, Value>,
+}
+
+impl<'a> Members<'a> {
+    pub(super) fn new(
+        path: &'a str,
+        members: &'a Map<String, Value>,
+        known: &[&str],
+        not_yet: &[&str],
+        mistakes: &mut Mistakes,
+    ) -> Self {
+        for key in members.keys().filter(|key| !known.contains(&key.as_str())) {
+            if not_yet.contains(&key.as_str()) {
+                mistakes.add(format!("{path}.{key}"), "is not there yet in this version", "remove it");
+            } else {
+                mistakes.add(format!("{path}.{key}"), "is not a setting", format!("use one of: {}", known.join(", ")));
+            }
+        }
+        Self { path, members }
+    }
+
+    pub(super) fn path(&self, key: &str) -> String {
+        format!("{}.{key}", self.path)
+    }
+
+    pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
+        self.members.get(key)
+    }
+
+    pub(super) fn text(&self, key: &str, mistakes: &mut Mistakes) -> Option<&'a str> {
+        match self.get(key)? {
+            Value::String(text) => Some(text),
+            _ => {
+                mistakes.add(self.path(key), "is not a text", "write it in quotes");
+                None
+            }
+        }
+    }
+
+    pub(super) fn seconds(&self, key: &str, most: u32, mistakes: &mut Mistakes) -> Option<u32> {
+        let value = self.get(key)?;
+        let seconds = value.as_u64().and_then(|s| u32::try_from(s).ok()).filter(|s| (1..=most).contains(s));
+        if seconds.is_none() {
+            mistakes.add(
+                self.path(key),
+                "is not a number of seconds",
+                format!("write a whole number from 1 to {most}"),
+            );
+        }
+        seconds
+    }
+}

@@ -1,0 +1,104 @@
+//! Bindings in, one validated [`Config`] out, or every mistake at once (`design.md` section 5).
+//!
+//! The same code runs in three places: `make check` before a deployment, the first request after it, and the tests.
+
+mod bindings;
+mod mistakes;
+mod parts;
+mod pattern;
+mod route;
+#[cfg(not(target_family = "wasm"))]
+pub mod wrangler;
+
+pub use bindings::Bindings;
+pub use mistakes::{Mistake, Mistakes};
+pub use parts::{ChallengeBody, Facilitator, Origin, Secret, Unrouted};
+pub use pattern::Pattern;
+pub use route::{Route, SETTLE_MARGIN_SECONDS, Settle, Terms, Verify};
+
+use crate::http::path::CanonicalPath;
+
+/// Everything an operator has decided, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// What stands behind the gateway.
+    pub origin: Origin,
+    /// What is sold, and what is free by name.
+    pub routes: Vec<Route>,
+    /// What happens to paths that no route names.
+    pub unrouted: Unrouted,
+    /// In the operator's order; never empty.
+    pub facilitators: Vec<Facilitator>,
+    /// Which dialect the body of a 402 speaks; its header always speaks v2.
+    pub challenge_body: ChallengeBody,
+    /// Whether a signature that is not an externally owned account's goes to the facilitator, or is refused here.
+    pub smart_wallets: bool,
+    /// A bearer token that begins with this and `_` is ours.
+    pub key_prefix: String,
+    /// Sent to the origin, so that it can tell our requests from those that go around us.
+    pub origin_secret: Option<Secret>,
+}
+
+/// A path whose `;` parameters decide its price has two readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AmbiguousRoute;
+
+impl Config {
+    /// Validates.
+    ///
+    /// # Errors
+    /// All that is wrong, each with its path and its cure.
+    pub fn resolve(bindings: &Bindings) -> Result<Self, Mistakes> {
+        let mut mistakes = Mistakes::default();
+        bindings::check_names(bindings, &mut mistakes);
+        let origin = parts::origin(bindings, &mut mistakes);
+        let facilitators = parts::facilitators(bindings, &mut mistakes);
+        let unrouted = parts::unrouted(bindings, &mut mistakes);
+        let challenge_body = parts::challenge_body(bindings, &mut mistakes);
+        let smart_wallets = parts::smart_wallets(bindings, &mut mistakes);
+        let key_prefix = parts::key_prefix(bindings, &mut mistakes);
+        let origin_secret = parts::origin_secret(bindings, &mut mistakes);
+        let offer = route::Offer::resolve(bindings, &mut mistakes);
+        let routes = route::routes(bindings, &offer, &mut mistakes);
+        match origin {
+            Some(origin) if mistakes.is_empty() => Ok(Self {
+                origin,
+                routes,
+                unrouted,
+                facilitators,
+                challenge_body,
+                smart_wallets,
+                key_prefix,
+                origin_secret,
+            }),
+            _ => Err(mistakes),
+        }
+    }
+
+    /// The route that a request falls under.
+    ///
+    /// # Errors
+    /// [`AmbiguousRoute`] when cutting `;` parameters off would lead to another route: the origin may cut them, or not.
+    pub fn route(&self, method: &str, path: &CanonicalPath) -> Result<Option<&Route>, AmbiguousRoute> {
+        let route = self.most_specific(method, path.segments());
+        if let Some(segments) = path.segments_without_parameters() {
+            let other = self.most_specific(method, segments);
+            let index = |r: Option<&Route>| r.map(|r| r.pattern.as_str().to_owned());
+            if index(route) != index(other) {
+                return Err(AmbiguousRoute);
+            }
+        }
+        Ok(route)
+    }
+
+    fn most_specific(&self, method: &str, segments: &[String]) -> Option<&Route> {
+        // Any two that match overlap, so one of them is within the other: resolve() has refused the rest.
+        self.routes
+            .iter()
+            .filter(|route| route.pattern.matches(method, segments))
+            .reduce(|best, route| if route.pattern.within(&best.pattern) { route } else { best })
+    }
+}
+
+#[cfg(test)]
+mod tests;

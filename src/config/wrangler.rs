@@ -1,0 +1,72 @@
+//! `wrangler.toml` as [`Bindings`], for the native check: the same values that the Worker's `env` will hold.
+
+use super::bindings::Bindings;
+use super::mistakes::Mistakes;
+use serde_json::Value;
+use toml::Table;
+
+/// Reads a `wrangler.toml`: the variables of an environment (of the top level without one), the bindings that matter, and
+/// what is wrong with those.
+///
+/// # Errors
+/// The text is not TOML, or has no such environment.
+pub fn read(text: &str, environment: Option<&str>) -> Result<(Bindings, Mistakes), String> {
+    let file: Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
+    let mut mistakes = Mistakes::default();
+    // Neither variables nor bindings are inherited by an environment; the migrations are.
+    let (scope, prefix) = match environment {
+        None => (&file, String::new()),
+        Some(name) => {
+            let scope = file.get("env").and_then(|env| env.get(name)).and_then(toml::Value::as_table);
+            (scope.ok_or_else(|| format!("there is no [env.{name}]"))?, format!("env.{name}."))
+        }
+    };
+    let mut bindings = Bindings::new();
+    for (name, value) in scope.get("vars").and_then(toml::Value::as_table).into_iter().flatten() {
+        bindings.insert(name.clone(), json(value));
+    }
+    if named(scope.get("services"), "binding", "ORIGIN_SERVICE").is_some() {
+        bindings.insert("ORIGIN_SERVICE".to_owned(), Value::Object(serde_json::Map::new()));
+    }
+    let objects = scope.get("durable_objects").and_then(|objects| objects.get("bindings"));
+    match named(objects, "name", "PAYER").and_then(|object| object.get("class_name")?.as_str()) {
+        Some("Payer") => {}
+        _ => mistakes.add(
+            format!("{prefix}durable_objects.bindings"),
+            "does not bind PAYER to the class Payer",
+            "add { name = \"PAYER\", class_name = \"Payer\" }: without it no payment can be claimed",
+        ),
+    }
+    let migrations = scope.get("migrations").or_else(|| file.get("migrations")).and_then(toml::Value::as_array);
+    let on_sqlite = migrations.into_iter().flatten().any(|migration| {
+        let classes = migration.get("new_sqlite_classes").and_then(toml::Value::as_array);
+        classes.into_iter().flatten().any(|class| class.as_str() == Some("Payer"))
+    });
+    if !on_sqlite {
+        mistakes.add(
+            "migrations",
+            "does not create Payer as an SQLite class",
+            "add [[migrations]] tag = \"v1\", new_sqlite_classes = [\"Payer\"]",
+        );
+    }
+    Ok((bindings, mistakes))
+}
+
+fn named<'a>(list: Option<&'a toml::Value>, key: &str, name: &str) -> Option<&'a toml::Value> {
+    list?.as_array()?.iter().find(|entry| entry.get(key).and_then(toml::Value::as_str) == Some(name))
+}
+
+/// As wrangler turns it into JSON.
+fn json(value: &toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::String(text.clone()),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) => serde_json::Number::from_f64(*number).map_or(Value::Null, Value::Number),
+        toml::Value::Boolean(on) => Value::Bool(*on),
+        toml::Value::Datetime(at) => Value::String(at.to_string()),
+        toml::Value::Array(items) => Value::Array(items.iter().map(json).collect()),
+        toml::Value::Table(members) => {
+            Value::Object(members.iter().map(|(key, value)| (key.clone(), json(value))).collect())
+        }
+    }
+}

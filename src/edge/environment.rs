@@ -1,0 +1,45 @@
+//! The Worker's bindings as a [`Config`], validated once an isolate.
+
+use super::log;
+use crate::config::{Bindings, Config, Mistakes};
+use std::cell::OnceCell;
+use std::rc::Rc;
+use wasm_bindgen::{JsCast, JsValue};
+use worker::Env;
+
+thread_local! {
+    // Plain data, made without awaiting anything: one request may keep it for the next. (A promise could not be kept so:
+    // workerd hangs a request that awaits another's.)
+    static CONFIG: OnceCell<Rc<Result<Config, Mistakes>>> = const { OnceCell::new() };
+}
+
+/// The configuration, or all that is wrong with it.
+pub(super) fn config(env: &Env) -> Rc<Result<Config, Mistakes>> {
+    CONFIG.with(|cell| {
+        Rc::clone(cell.get_or_init(|| {
+            let resolved = Config::resolve(&bindings(env));
+            if let Err(mistakes) = &resolved {
+                for mistake in mistakes.iter() {
+                    log::failure("configuration", &mistake.to_string());
+                }
+            }
+            Rc::new(resolved)
+        }))
+    })
+}
+
+/// Texts, tables and lists as they are; of objects that are bindings, only that they are there.
+fn bindings(env: &Env) -> Bindings {
+    let object: &js_sys::Object = env.unchecked_ref();
+    let mut bindings = Bindings::new();
+    for name in js_sys::Object::keys(object).iter().filter_map(|name| name.as_string()) {
+        let Ok(value) = js_sys::Reflect::get(object, &JsValue::from_str(&name)) else { continue };
+        let value = js_sys::JSON::stringify(&value)
+            .ok()
+            .and_then(|text| text.as_string())
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or(serde_json::Value::Null);
+        bindings.insert(name, value);
+    }
+    bindings
+}

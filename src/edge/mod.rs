@@ -1,0 +1,41 @@
+//! Everything that touches the Workers runtime. The rest of the crate does not know that it exists.
+
+mod charge;
+mod claims;
+mod environment;
+mod facilitator;
+mod gateway;
+mod log;
+mod origin;
+mod payer;
+mod respond;
+
+pub use gateway::handle;
+pub use payer::Payer;
+
+use std::future::Future;
+use std::time::Duration;
+use worker::{AbortController, AbortSignal, Date, Delay};
+
+/// Unix seconds. The clock of a Worker stands still between I/O, which is as fine as money needs.
+fn now() -> u64 {
+    Date::now().as_millis().checked_div(1000).unwrap_or_default()
+}
+
+/// Runs a call with an end: the signal aborts what is on the wire, so that nothing lingers behind an answer.
+async fn within<T, F, Fut>(seconds: u32, call: F) -> Option<T>
+where
+    F: FnOnce(AbortSignal) -> Fut,
+    Fut: Future<Output = T>,
+{
+    let controller = AbortController::default();
+    let call = std::pin::pin!(call(controller.signal()));
+    let timer = std::pin::pin!(Delay::from(Duration::from_secs(u64::from(seconds))));
+    match futures_util::future::select(call, timer).await {
+        futures_util::future::Either::Left((result, _)) => Some(result),
+        futures_util::future::Either::Right(((), _)) => {
+            controller.abort();
+            None
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The origin: what it gets to see of a request, and what the client gets to see of its answer. Bodies stream both ways
+//! and are never held.
+
+use super::within;
+use crate::config::{Config, Origin};
+use crate::http::cors;
+use crate::http::headers::{
+    Passage, X_EDGE402_PAYER, X_EDGE402_SECRET, X_FORWARDED_HOST, named_by_connection, origins_cookies, reaches_client,
+    reaches_origin,
+};
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{
+    Headers, Request, RequestCache, RequestInit, RequestRedirect, Response, ResponseInit, WorkerGlobalScope,
+};
+use worker::{AbortSignal, Env, Result};
+
+/// What is asked of the origin.
+pub(super) struct Call<'a> {
+    pub(super) config: &'a Config,
+    pub(super) env: &'a Env,
+    pub(super) request: &'a Request,
+    /// Scheme and authority as the client sees them.
+    pub(super) base: &'a str,
+    /// Path and query, as they were priced.
+    pub(super) target: &'a str,
+}
+
+/// Why the origin has no answer.
+#[derive(Debug)]
+pub(super) enum NoAnswer {
+    /// The connection was refused or broke.
+    Unreachable(String),
+    /// No headers in time.
+    TimedOut,
+}
+
+impl Call<'_> {
+    /// An unpriced request: as the client sent it, less what would deceive the origin.
+    pub(super) async fn pass_through(&self) -> Result<Response> {
+        let request = self.outgoing(Passage::Free, None)?;
+        let answer = self.send(&request, None).await?;
+        let untouched = answer.headers().keys_all().iter().all(|name| reaches_client(name, Passage::Free));
+        // The very object that the runtime gave: a new one would lose a WebSocket, and cost a copy of every header.
+        if untouched { Ok(answer) } else { rebuilt(&answer, &filtered(&answer, Passage::Free)?) }
+    }
+
+    /// A paid request, for the answer's head. A `304` would be nothing for the money, so conditions are not passed on.
+    pub(super) async fn paid(&self, payer: &str, timeout_seconds: u32) -> std::result::Result<Response, NoAnswer> {
+        let unreachable = |error: worker::Error| NoAnswer::Unreachable(error.to_string());
+        let request = self.outgoing(Passage::Paid, Some(payer)).map_err(unreachable)?;
+        within(timeout_seconds, |signal| async move { self.send(&request, Some(signal)).await })
+            .await
+            .ok_or(NoAnswer::TimedOut)?
+            .map_err(unreachable)
+    }
+
+    fn outgoing(&self, passage: Passage, payer: Option<&str>) -> Result<Request> {
+        let incoming = self.request.headers();
+        let headers = Headers::new_with_headers(&incoming)?;
+        let named = named_by_connection(incoming.get("connection")?.as_deref());
+        for name in incoming.keys_all().iter().filter(|name| !reaches_origin(name, passage, &named)) {
+            headers.delete(name)?;
+        }
+        if let Some(cookies) = headers.get("cookie")? {
+            match origins_cookies(&cookies) {
+                Some(theirs) if theirs != cookies => headers.set("cookie", &theirs)?,
+                Some(_) => {}
+                None => headers.delete("cookie")?,
+            }
+        }
+        if let Some((_, host)) = self.base.split_once("://") {
+            headers.set(X_FORWARDED_HOST, host)?;
+        }
+        if let Some(secret) = &self.config.origin_secret {
+            headers.set(X_EDGE402_SECRET, secret.expose())?;
+        }
+        if let Some(payer) = payer {
+            headers.set(X_EDGE402_PAYER, payer)?;
+        }
+        let init = RequestInit::new();
+        init.set_method(&self.request.method());
+        init.set_headers(&headers);
+        // Never followed: the secret, and the answer that was paid for, belong to the configured host.
+        init.set_redirect(RequestRedirect::Manual);
+        if passage == Passage::Paid {
+            init.set_cache(RequestCache::NoStore);
+        }
+        if let Some(body) = self.request.body() {
+            init.set_body(&body);
+        }
+        let base = match &self.config.origin {
+            Origin::Url(url) => url.as_str(),
+            Origin::Service => self.base,
+        };
+        Ok(Request::new_with_str_and_init(&format!("{base}{}", self.target), &init)?)
+    }
+
+    async fn send(&self, request: &Request, signal: Option<AbortSignal>) -> Result<Response> {
+        let init = RequestInit::new();
+        if let Some(signal) = &signal {
+            init.set_signal(Some(signal));
+        }
+        let promise = match self.config.origin {
+            Origin::Url(_) => {
+                let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
+                scope.fetch_with_request_and_init(request, &init)
+            }
+            Origin::Service => {
+                let service = self.env.service("ORIGIN_SERVICE")?;
+                return Ok(service.fetch_request(worker::Request::from(Request::clone(request)?)).await?.into());
+            }
+        };
+        let answer = wasm_bindgen_futures::JsFuture::from(promise).await?;
+        Ok(answer.dyn_into::<Response>()?)
+    }
+}
+
+/// The origin's answer to a call that was priced, with what we add.
+pub(super) fn paid_answer(answer: &Response, receipt: Vec<(&'static str, String)>) -> Result<Response> {
+    let headers = filtered(answer, Passage::Paid)?;
+    headers.set("cache-control", "private, no-store")?;
+    if !headers.has("access-control-allow-origin")? {
+        headers.set("access-control-allow-origin", "*")?;
+    }
+    let exposed = cors::exposed_with(headers.get("access-control-expose-headers")?.as_deref());
+    headers.set("access-control-expose-headers", &exposed)?;
+    for (name, value) in receipt {
+        headers.set(name, &value)?;
+    }
+    rebuilt(answer, &headers)
+}
+
+/// Lets go of an answer that will not be shown, and of the connection that it came on.
+pub(super) fn discard(answer: &Response) {
+    if let Some(body) = answer.body() {
+        let _ = body.cancel();
+    }
+}
+
+fn filtered(answer: &Response, passage: Passage) -> Result<Headers> {
+    let original = answer.headers();
+    let headers = Headers::new_with_headers(&original)?;
+    for name in original.keys_all().iter().filter(|name| !reaches_client(name, passage)) {
+        headers.delete(name)?;
+    }
+    Ok(headers)
+}
+
+fn rebuilt(answer: &Response, headers: &Headers) -> Result<Response> {
+    let init = ResponseInit::new();
+    init.set_status(answer.status());
+    init.set_status_text(&answer.status_text());
+    init.set_headers(headers);
+    // These may have no body, not even an empty one.
+    let body = if matches!(answer.status(), 101 | 204 | 205 | 304) { None } else { answer.body() };
+    Ok(Response::new_with_opt_readable_stream_and_init(body.as_ref(), &init)?)
+}
+
+/// The names of a header list, in lower case.
+trait Names {
+    fn keys_all(&self) -> Vec<String>;
+}
+
+impl Names for Headers {
+    fn keys_all(&self) -> Vec<String> {
+        self.keys()
+            .into_iter()
+            .flatten()
+            .filter_map(|name: JsValue| name.as_string())
+            .map(|n| n.to_ascii_lowercase())
+            .collect()
+    }
+}

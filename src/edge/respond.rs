@@ -1,0 +1,64 @@
+//! Our own answers: problems, challenges, preflights. The origin's answers are [`super::origin`]'s.
+
+use crate::http::cors;
+use crate::http::headers::PAYMENT_REQUIRED;
+use crate::http::problem::Problem;
+use crate::x402::challenge::Challenge;
+use web_sys::{Headers, Response, ResponseInit};
+use worker::Result;
+
+/// A header list on its way out.
+pub(super) type Lines = Vec<(&'static str, String)>;
+
+/// A refusal that paying would not cure.
+pub(super) fn problem(problem: &Problem, more: Lines) -> Result<Response> {
+    let body = serde_json::to_string(&problem.document())?;
+    let mut lines = common();
+    lines.push(("content-type", "application/problem+json".to_owned()));
+    if let Some(seconds) = problem.code.retry_after() {
+        lines.push(("retry-after", seconds.to_string()));
+    }
+    lines.extend(more);
+    response(problem.code.status(), Some(&body), lines)
+}
+
+/// The price.
+pub(super) fn challenge(challenge: &Challenge, more: Lines) -> Result<Response> {
+    let mut lines = common();
+    lines.push(("content-type", "application/json".to_owned()));
+    lines.push((PAYMENT_REQUIRED, challenge.header.clone()));
+    lines.extend(more);
+    response(challenge.problem.code.status(), Some(&challenge.body.to_string()), lines)
+}
+
+/// Yes, a browser may send a payment.
+pub(super) fn preflight(requested_method: &str, requested_headers: Option<&str>) -> Result<Response> {
+    let lines = vec![
+        ("access-control-allow-origin", "*".to_owned()),
+        ("access-control-allow-methods", requested_method.to_owned()),
+        ("access-control-allow-headers", cors::allowed_headers(requested_headers)),
+        ("access-control-max-age", "600".to_owned()),
+        ("vary", "Access-Control-Request-Method, Access-Control-Request-Headers".to_owned()),
+    ];
+    response(204, None, lines)
+}
+
+/// On every answer of ours: readable by scripts, kept by no cache. A cached 402 would tell a buyer who has paid to pay.
+fn common() -> Lines {
+    vec![
+        ("access-control-allow-origin", "*".to_owned()),
+        ("access-control-expose-headers", cors::exposed()),
+        ("cache-control", "no-store".to_owned()),
+    ]
+}
+
+fn response(status: u16, body: Option<&str>, lines: Lines) -> Result<Response> {
+    let headers = Headers::new()?;
+    for (name, value) in lines {
+        headers.set(name, &value)?;
+    }
+    let init = ResponseInit::new();
+    init.set_status(status);
+    init.set_headers(&headers);
+    Ok(Response::new_with_opt_str_and_init(body, &init)?)
+}

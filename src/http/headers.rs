@@ -1,0 +1,152 @@
+//! Which headers cross the gateway, in each direction (`design.md` section 2; `anchors.md` 4.3, 19 and 22).
+
+/// The v2 payment.
+pub const PAYMENT_SIGNATURE: &str = "payment-signature";
+/// The v1 payment, and the third dialect's.
+pub const X_PAYMENT: &str = "x-payment";
+/// The v2 challenge.
+pub const PAYMENT_REQUIRED: &str = "payment-required";
+/// The v2 receipt.
+pub const PAYMENT_RESPONSE: &str = "payment-response";
+/// The v1 receipt.
+pub const X_PAYMENT_RESPONSE: &str = "x-payment-response";
+/// A wallet's sign-in.
+pub const SIGN_IN_WITH_X: &str = "sign-in-with-x";
+/// Tells the origin which host the client asked for.
+pub const X_FORWARDED_HOST: &str = "x-forwarded-host";
+/// Tells the origin who paid.
+pub const X_EDGE402_PAYER: &str = "x-edge402-payer";
+/// Proves to the origin that a request came through the gateway.
+pub const X_EDGE402_SECRET: &str = "x-edge402-secret";
+
+/// Cookies of this name's beginning are the gateway's own.
+const OUR_COOKIES: &str = "edge402";
+
+const PAYMENT: [&str; 8] = [
+    PAYMENT_SIGNATURE,
+    X_PAYMENT,
+    PAYMENT_REQUIRED,
+    PAYMENT_RESPONSE,
+    X_PAYMENT_RESPONSE,
+    SIGN_IN_WITH_X,
+    "extension-responses",
+    "settlement-overrides",
+];
+
+// RFC 9110 7.6.1 and its predecessors. `upgrade` stays: it is how a WebSocket is asked for, and the runtime handles it.
+const HOP_BY_HOP: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+];
+
+// An origin that honours one of these serves another method than the one that was priced.
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+
+// With one of these an origin may answer 304, and the buyer would have paid for nothing.
+const CONDITIONS: [&str; 5] = ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range"];
+
+// A shared cache that honours one of these hands a paid answer to the next one who asks.
+const SHARED_CACHING: [&str; 6] =
+    ["cache-control", "cdn-cache-control", "cloudflare-cdn-cache-control", "surrogate-control", "expires", "pragma"];
+
+/// Whether a request is paid for: then nothing about it may come from, or go to, a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// An unpriced path: as little as possible is touched.
+    Free,
+    /// A paid call.
+    Paid,
+}
+
+/// The headers that a `Connection` header names, in lower case.
+#[must_use]
+pub fn named_by_connection(connection: Option<&str>) -> Vec<String> {
+    connection
+        .unwrap_or_default()
+        .split(',')
+        .map(|name| name.trim().to_ascii_lowercase())
+        // `Connection: upgrade` is how a WebSocket begins; the rest of what it names is between the client and us.
+        .filter(|name| !name.is_empty() && name != "upgrade")
+        .collect()
+}
+
+/// Whether a request header (name in lower case) goes on to the origin.
+///
+/// The client's own copy of any header that we set never does: the origin would read the client's word as ours.
+#[must_use]
+pub fn reaches_origin(name: &str, passage: Passage, named_by_connection: &[String]) -> bool {
+    let ours = name.starts_with("x-edge402-") || name == X_FORWARDED_HOST || name == "host";
+    let dropped = ours
+        || PAYMENT.contains(&name)
+        || HOP_BY_HOP.contains(&name)
+        || METHOD_OVERRIDES.contains(&name)
+        || named_by_connection.iter().any(|named| named == name)
+        || (passage == Passage::Paid && CONDITIONS.contains(&name));
+    !dropped
+}
+
+/// Whether a response header (name in lower case) goes back to the client.
+#[must_use]
+pub fn reaches_client(name: &str, passage: Passage) -> bool {
+    let forged = PAYMENT.contains(&name);
+    let caching = passage == Passage::Paid && SHARED_CACHING.contains(&name);
+    !forged && !caching && !HOP_BY_HOP.contains(&name)
+}
+
+/// The cookies that are the origin's, or `None` when none is left.
+#[must_use]
+pub fn origins_cookies(cookie: &str) -> Option<String> {
+    let kept: Vec<&str> = cookie
+        .split(';')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty() && !pair.to_ascii_lowercase().starts_with(OUR_COOKIES))
+        .collect();
+    (!kept.is_empty()).then(|| kept.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn payment_and_trust_headers_never_reach_the_origin() {
+        for name in PAYMENT.iter().chain(&HOP_BY_HOP).chain(&METHOD_OVERRIDES) {
+            assert!(!reaches_origin(name, Passage::Free, &[]), "{name}");
+        }
+        for name in [X_EDGE402_PAYER, X_EDGE402_SECRET, X_FORWARDED_HOST, "x-edge402-anything", "host"] {
+            assert!(!reaches_origin(name, Passage::Paid, &[]), "{name}");
+        }
+        for name in ["authorization", "cookie", "accept", "content-type", "range", "upgrade", "x-custom"] {
+            assert!(reaches_origin(name, Passage::Paid, &[]), "{name}");
+        }
+        assert!(reaches_origin("if-none-match", Passage::Free, &[]));
+        assert!(!reaches_origin("if-none-match", Passage::Paid, &[]));
+    }
+
+    #[test]
+    fn connection_names_are_dropped() {
+        let named = named_by_connection(Some("keep-alive, X-Secret ,upgrade"));
+        assert!(!reaches_origin("x-secret", Passage::Free, &named));
+        assert!(reaches_origin("upgrade", Passage::Free, &named));
+    }
+
+    #[test]
+    fn an_origin_cannot_forge_a_receipt_or_make_a_paid_answer_cacheable() {
+        assert!(!reaches_client(PAYMENT_RESPONSE, Passage::Free));
+        assert!(!reaches_client("cdn-cache-control", Passage::Paid));
+        assert!(reaches_client("cache-control", Passage::Free));
+        assert!(reaches_client("etag", Passage::Paid));
+    }
+
+    #[test]
+    fn our_cookies_stay_here() {
+        assert_eq!(origins_cookies("a=1; edge402_session=x; b=2").as_deref(), Some("a=1; b=2"));
+        assert_eq!(origins_cookies("Edge402=x"), None);
+    }
+}

@@ -1,0 +1,228 @@
+//! One spelling of a path, or a 400.
+//!
+//! Every paywall that matched one spelling and forwarded another was walked around: `\`, `%2f`, `//`, `;`, a malformed
+//! escape (`anchors.md` 4.3, 17). Here nothing is normalised. What has two readings is refused, and the string that was
+//! priced is, byte for byte, the string that the origin gets.
+
+use std::fmt;
+
+/// A path that has exactly one reading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CanonicalPath {
+    raw: String,
+    literal: Vec<String>,
+    without_parameters: Option<Vec<String>>,
+}
+
+/// Why a path is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathError {
+    /// It does not begin with `/`.
+    NotAbsolute,
+    /// A character that a URL's path may not hold as it is: a backslash, a control character, a space, non-ASCII.
+    Character(char),
+    /// `//`: an empty segment, or one of `;` parameters alone.
+    EmptySegment,
+    /// `.` or `..` as a segment, with or without `;` parameters behind it.
+    DotSegment,
+    /// `%` without two hexadecimal digits.
+    BadEscape,
+    /// An escape of what needs none (`%70`), of a separator (`%2f`, `%5c`), of a control character, or of `%xx` again.
+    NeedlessEscape,
+    /// The escapes do not spell UTF-8.
+    NotUtf8,
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAbsolute => f.write_str("the path does not begin with a slash"),
+            Self::Character(c) => write!(f, "the path holds the character {c:?}"),
+            Self::EmptySegment => f.write_str("the path holds an empty segment"),
+            Self::DotSegment => f.write_str("the path holds a dot segment"),
+            Self::BadEscape => f.write_str("the path holds a % that is no escape"),
+            Self::NeedlessEscape => {
+                f.write_str("the path holds an escaped letter, digit, '.', '-', '_', '~', '/', '\\', '%' or control")
+            }
+            Self::NotUtf8 => f.write_str("the path's escapes are not UTF-8"),
+        }
+    }
+}
+
+impl std::error::Error for PathError {}
+
+impl CanonicalPath {
+    /// Accepts a raw path (without query) that has one reading.
+    ///
+    /// # Errors
+    /// [`PathError`] names the first thing in it that has two.
+    pub fn new(raw: &str) -> Result<Self, PathError> {
+        let relative = raw.strip_prefix('/').ok_or(PathError::NotAbsolute)?;
+        if let Some(odd) = raw.chars().find(|c| !c.is_ascii_graphic() || matches!(c, '\\' | '?' | '#')) {
+            return Err(PathError::Character(odd));
+        }
+        // A slash at the end says nothing to most origins, so it says nothing here: `/paid/` must not be another,
+        // unpriced, path than `/paid`.
+        let relative = relative.strip_suffix('/').unwrap_or(relative);
+        let segments: Vec<&str> =
+            if relative.is_empty() && raw == "/" { Vec::new() } else { relative.split('/').collect() };
+        let mut literal = Vec::with_capacity(segments.len());
+        for segment in &segments {
+            // Empty as it is, or once its parameters are cut off: `/;x/paid` is `//paid`, and that `/paid`, to an origin
+            // that cuts them and then folds slashes.
+            let name = segment.split(';').next().unwrap_or(segment);
+            if name.is_empty() {
+                return Err(PathError::EmptySegment);
+            }
+            if matches!(name, "." | "..") {
+                return Err(PathError::DotSegment);
+            }
+            literal.push(matching_form(segment)?);
+        }
+        let without_parameters =
+            raw.contains(';').then(|| literal.iter().map(|s| s.split(';').next().unwrap_or(s).to_owned()).collect());
+        Ok(Self { raw: raw.to_owned(), literal, without_parameters })
+    }
+
+    /// The path as it came, and as it is forwarded.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.raw
+    }
+
+    /// The segments as patterns see them: unescaped and in lower case, since the origin may not care about either.
+    #[must_use]
+    pub fn segments(&self) -> &[String] {
+        &self.literal
+    }
+
+    /// The same with `;` parameters cut off, as servlet containers read a path; `None` where there are none.
+    #[must_use]
+    pub fn segments_without_parameters(&self) -> Option<&[String]> {
+        self.without_parameters.as_deref()
+    }
+}
+
+/// Unescapes a segment and puts it in lower case.
+///
+/// # Errors
+/// See [`PathError`].
+pub fn matching_form(segment: &str) -> Result<String, PathError> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let (Some(high), Some(low)) = (rest.next().and_then(hex_digit), rest.next().and_then(hex_digit)) else {
+            return Err(PathError::BadEscape);
+        };
+        let decoded = (high << 4) | low;
+        let unreserved = decoded.is_ascii_alphanumeric() || matches!(decoded, b'-' | b'.' | b'_' | b'~');
+        if unreserved || decoded.is_ascii_control() || matches!(decoded, b'/' | b'\\') {
+            return Err(PathError::NeedlessEscape);
+        }
+        if decoded == b'%' {
+            // `%252f` is `%2f` to an origin that unescapes twice.
+            let next_is_hex = rest.clone().next().is_some_and(|b| b.is_ascii_hexdigit());
+            if next_is_hex {
+                return Err(PathError::NeedlessEscape);
+            }
+        }
+        bytes.push(decoded);
+    }
+    String::from_utf8(bytes).map(|text| text.to_lowercase()).map_err(|_| PathError::NotUtf8)
+}
+
+const fn hex_digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte.wrapping_sub(b'0')),
+        b'a'..=b'f' => Some(byte.wrapping_sub(b'a').wrapping_add(10)),
+        b'A'..=b'F' => Some(byte.wrapping_sub(b'A').wrapping_add(10)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_paths_pass_unchanged() {
+        for path in
+            ["/", "/a", "/a/b.json", "/a/", "/a%20b", "/caf%C3%A9", "/a:b@c!$&'()*+,=", "/~x/-_.y", "/a..b", "/100%25"]
+        {
+            assert_eq!(CanonicalPath::new(path).map(|p| p.raw), Ok(path.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_has_two_readings_is_refused() {
+        use PathError::*;
+        for (path, error) in [
+            ("", NotAbsolute),
+            ("a", NotAbsolute),
+            ("/a\\b", Character('\\')),
+            ("/a b", Character(' ')),
+            ("/é", Character('é')),
+            ("/a\0", Character('\0')),
+            ("/a%2fb", NeedlessEscape),
+            ("/a%2Fb", NeedlessEscape),
+            ("/a%5cb", NeedlessEscape),
+            ("/%2e%2e/b", NeedlessEscape),
+            ("/%70aid", NeedlessEscape),
+            ("/a%00", NeedlessEscape),
+            ("/a%0d%0a", NeedlessEscape),
+            ("/a%252fb", NeedlessEscape),
+            ("//", EmptySegment),
+            ("//a", EmptySegment),
+            ("/a//b", EmptySegment),
+            ("/a//", EmptySegment),
+            ("/;/a", EmptySegment),
+            ("/;x=1/a", EmptySegment),
+            ("/a/;", EmptySegment),
+            ("/./a", DotSegment),
+            ("/a/..", DotSegment),
+            ("/a/../b", DotSegment),
+            ("/a/..;x=1/b", DotSegment),
+            ("/a/.;/b", DotSegment),
+            ("/a%", BadEscape),
+            ("/a%4", BadEscape),
+            ("/a%zz", BadEscape),
+            ("/a%+1", BadEscape),
+            ("/%ff", NotUtf8),
+            ("/%c3%28", NotUtf8),
+        ] {
+            assert_eq!(CanonicalPath::new(path).map(|p| p.raw), Err(error), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn patterns_see_case_escapes_and_slashes_as_one() {
+        let segments = |path: &str| CanonicalPath::new(path).unwrap().segments().to_vec();
+        assert_eq!(segments("/Weather/LISBON/"), ["weather", "lisbon"]);
+        assert_eq!(segments("/caf%C3%89"), segments("/caf%c3%a9"));
+        assert_eq!(segments("/a%21"), segments("/a!"));
+        assert!(segments("/").is_empty());
+        let path = CanonicalPath::new("/a;v=1/b").unwrap();
+        assert_eq!(path.segments_without_parameters().unwrap(), ["a", "b"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_panics(path in ".*") {
+            let _ = CanonicalPath::new(&path);
+        }
+
+        #[test]
+        fn a_canonical_path_is_forwarded_as_it_is(path in "/[a-zA-Z0-9%;/._~-]{0,30}") {
+            if let Ok(canonical) = CanonicalPath::new(&path) {
+                prop_assert_eq!(canonical.as_str(), path.as_str());
+                prop_assert!(!path.contains("//"));
+                prop_assert!(!path.split('/').any(|s| s == "." || s == ".."));
+            }
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! edge402: paid HTTP at the edge. An x402 gateway that stands in front of any HTTP API as a Cloudflare Worker, checks the
+//! signed payment itself, has a facilitator settle it on chain, and lets the answer out.
+//!
+//! Data flows one way: request, [`gate`], one [`gate::Decision`], and [`edge`] does what it says. Only `edge` and this
+//! file know the Workers runtime.
+
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+
+pub mod config;
+pub mod edge;
+pub mod evm;
+pub mod gate;
+pub mod http;
+pub mod ledger;
+pub mod money;
+pub mod strict_json;
+pub mod x402;
+
+pub use edge::Payer;
+
+/// The Worker's entry point.
+#[worker::event(fetch)]
+async fn fetch(
+    request: web_sys::Request,
+    env: worker::Env,
+    context: worker::Context,
+) -> worker::Result<web_sys::Response> {
+    edge::handle(request, env, context).await
+}

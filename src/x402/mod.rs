@@ -1,0 +1,25 @@
+//! The x402 wire, v1 and v2: requirements, challenges, payments, receipts, and the facilitator's language.
+//!
+//! Section numbers are those of the x402 specification v2 unless said otherwise.
+
+pub mod challenge;
+pub mod facilitator;
+pub mod payment;
+pub mod receipt;
+pub mod requirement;
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// Standard alphabet, padding required, no stray bits: one text for one meaning.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
+);
+
+/// A header's value: base64 of JSON.
+#[must_use]
+pub fn encode_header(value: &serde_json::Value) -> String {
+    BASE64.encode(value.to_string())
+}
