@@ -1,0 +1,33 @@
+// Run by worker.mjs in its own process group: Miniflare with one Worker, until SIGTERM.
+
+import { readFileSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { pathToFileURL } from 'node:url';
+
+const [, , optionsFile] = process.argv;
+const { bindings, persistPath, port, ...worker } = JSON.parse(readFileSync(optionsFile, 'utf8'));
+// It holds the Worker's secrets.
+rmSync(optionsFile);
+
+// Miniflare is wrangler's dependency, not ours: take the one that this wrangler runs.
+const fromWrangler = createRequire(createRequire(import.meta.url).resolve('wrangler/package.json'));
+const { Log, LogLevel, Miniflare } = await import(pathToFileURL(fromWrangler.resolve('miniflare')));
+
+const miniflare = new Miniflare({
+  ...worker,
+  name: 'edge402',
+  bindings,
+  host: '127.0.0.1',
+  cf: false,
+  log: new Log(LogLevel.INFO),
+  durableObjectsPersist: persistPath,
+  unsafeDirectSockets: [{ host: '127.0.0.1', port }],
+});
+
+process.on('SIGTERM', async () => {
+  await miniflare.dispose();
+  process.exit(0);
+});
+await miniflare.ready;
+const url = await miniflare.unsafeGetDirectURL('edge402');
+console.log(`worker ready on ${url.origin}`);
