@@ -10,6 +10,7 @@ use crate::ledger::authorization::{Denial, Event};
 use crate::ledger::messages::{Claim, Key};
 use crate::x402::facilitator::{Expected, Outcome, Verification, says_forbidden, says_used};
 use crate::x402::receipt::{Receipt, Settlement};
+use futures_channel::oneshot::{Sender, channel};
 use serde_json::json;
 use web_sys::Response;
 use worker::{Context, Env, Result};
@@ -75,13 +76,10 @@ impl Sale<'_> {
             return self.refuse(Code::OriginTimeout.into(), Vec::new());
         }
         match self.settle(claim, request).await {
-            Ok(receipt) => {
-                self.later(claim, settled(&receipt, true));
-                paid_answer(&answer, receipt.headers(self.charge.payment.dialect))
-            }
+            Ok(receipt) => paid_answer(&answer, receipt.headers(self.charge.payment.dialect)),
             Err(unpaid) => {
                 discard(&answer);
-                self.unpaid(claim, unpaid).await
+                self.refuse_unpaid(unpaid)
             }
         }
     }
@@ -90,13 +88,14 @@ impl Sale<'_> {
     async fn settle_then_serve(&self, claim: &Granted, request: &str) -> Result<Response> {
         let receipt = match self.settle(claim, request).await {
             Ok(receipt) => receipt,
-            Err(unpaid) => return self.unpaid(claim, unpaid).await,
+            Err(unpaid) => return self.refuse_unpaid(unpaid),
         };
         let lines = receipt.headers(self.charge.payment.dialect);
-        let recorded = claim.record(settled(&receipt, false));
-        match futures_util::future::join(recorded, self.origin()).await.1 {
+        match self.origin().await {
             Ok(answer) => {
-                self.later(claim, Event::Answered);
+                if let Settlement::Settled { transaction } = receipt.result {
+                    self.later(claim, Event::Settled { transaction, answered: true });
+                }
                 paid_answer(&answer, lines)
             }
             // Settled and not answered: the books say owed.
@@ -164,35 +163,42 @@ impl Sale<'_> {
         }
     }
 
-    /// Sends the settlement, and writes beside it that it was sent: what is left after a crash then says whether money
-    /// may have moved.
+    /// Sends the settlement, writes beside it that it was sent (what is left after a crash then says whether money may
+    /// have moved), and writes down what came of it.
     async fn settle(&self, claim: &Granted, request: &str) -> std::result::Result<Receipt, Unpaid> {
+        // A buyer who hangs up now has paid, or may have: the runtime must not drop the books with the connection.
+        let _awake = self.stay_awake();
         let sent = facilitator::settle(self.facilitator, request, self.expected());
         let (outcome, ()) = futures_util::future::join(sent, claim.record(Event::StartSettling)).await;
         match outcome {
             Outcome::Settled(transaction) => {
-                let receipt = self.receipt(Settlement::Settled { transaction: transaction.clone() });
                 self.note("settled", &json!({ "transaction": transaction }));
-                Ok(receipt)
+                let answered = self.charge.terms.settle == Settle::After;
+                self.later(claim, Event::Settled { transaction: transaction.clone(), answered });
+                Ok(self.receipt(Settlement::Settled { transaction }))
             }
-            Outcome::Refused(reason) => Err(Unpaid::Refused { reason }),
-            Outcome::Unknown { reason, transaction } => Err(Unpaid::Unknown { reason, transaction }),
+            Outcome::Refused(reason) => {
+                claim.record(Event::Refused { reason: reason.clone() }).await;
+                Err(Unpaid::Refused { reason })
+            }
+            Outcome::Unknown { reason, transaction } => {
+                log::failure("settle", &reason);
+                claim.record(Event::LostTrack { reason, transaction: transaction.clone() }).await;
+                Err(Unpaid::Unknown { transaction })
+            }
         }
     }
 
     /// Only a definite no is answered with a fresh challenge; anything else would have an honest client pay twice.
-    async fn unpaid(&self, claim: &Granted, unpaid: Unpaid) -> Result<Response> {
+    fn refuse_unpaid(&self, unpaid: Unpaid) -> Result<Response> {
         let dialect = self.charge.payment.dialect;
         match unpaid {
             Unpaid::Refused { reason } => {
-                claim.record(Event::Refused { reason: reason.clone() }).await;
                 let failed = Settlement::Failed { reason: reason.clone(), transaction: String::new() };
                 let code = if says_forbidden(&reason) { Code::PayerForbidden } else { Code::PaymentRefused };
                 self.refuse(Problem::new(code, reason), self.receipt(failed).headers(dialect))
             }
-            Unpaid::Unknown { reason, transaction } => {
-                log::failure("settle", &reason);
-                claim.record(Event::LostTrack { reason, transaction: transaction.clone() }).await;
+            Unpaid::Unknown { transaction } => {
                 // The standard wants a transaction beside `settlement_pending`; without one nothing is claimed.
                 let lines = transaction.map_or_else(Vec::new, |transaction| {
                     let reason = "settlement_pending".to_owned();
@@ -221,6 +227,16 @@ impl Sale<'_> {
         Expected { payer: self.charge.payment.authorization.from, network: self.charge.requirement.asset.network }
     }
 
+    /// Keeps the request's work going until the guard is dropped, though the client may have gone.
+    fn stay_awake(&self) -> Sender<()> {
+        let (guard, dropped) = channel();
+        self.context.wait_until(async move {
+            // Only ever ends by the guard being dropped.
+            let _ = dropped.await;
+        });
+        guard
+    }
+
     /// Off the critical path: the buyer has the answer, the books follow.
     fn later(&self, claim: &Granted, event: Event) {
         let claim = claim.clone();
@@ -236,12 +252,5 @@ impl Sale<'_> {
 
 enum Unpaid {
     Refused { reason: String },
-    Unknown { reason: String, transaction: Option<String> },
-}
-
-fn settled(receipt: &Receipt, answered: bool) -> Event {
-    let transaction = match &receipt.result {
-        Settlement::Settled { transaction } | Settlement::Failed { transaction, .. } => transaction.clone(),
-    };
-    Event::Settled { transaction, answered }
+    Unknown { transaction: Option<String> },
 }

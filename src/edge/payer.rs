@@ -214,7 +214,6 @@ fn record(sql: &SqlStorage, key: &Key, attempt: u32, now: u64, event: &Event) ->
         Event::Settled { transaction, answered } => (Some(transaction.clone()), None, *answered),
         Event::Refused { reason } => (None, Some(reason.clone()), false),
         Event::LostTrack { reason, transaction } => (transaction.clone(), Some(reason.clone()), false),
-        Event::Answered => (None, None, true),
         Event::StartSettling | Event::Release => (None, None, false),
     };
     let statement = format!(

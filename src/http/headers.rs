@@ -33,7 +33,7 @@ const PAYMENT: [&str; 8] = [
     "settlement-overrides",
 ];
 
-// RFC 9110 7.6.1 and its predecessors. `upgrade` stays: it is how a WebSocket is asked for, and the runtime handles it.
+// RFC 9110 7.6.1 and its predecessors. `upgrade` is not here: it is how a WebSocket is asked for on an unpriced path.
 const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
@@ -48,8 +48,10 @@ const HOP_BY_HOP: [&str; 8] = [
 // An origin that honours one of these serves another method than the one that was priced.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
-// With one of these an origin may answer 304, and the buyer would have paid for nothing.
-const CONDITIONS: [&str; 5] = ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range"];
+// With one of the conditions an origin may answer 304, and the buyer would have paid for nothing; a paid WebSocket is
+// not there yet, and its answer could not be held back until it is paid.
+const NOT_WHEN_PAID: [&str; 6] =
+    ["if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "if-range", "upgrade"];
 
 // A shared cache that honours one of these hands a paid answer to the next one who asks.
 const SHARED_CACHING: [&str; 6] =
@@ -87,7 +89,7 @@ pub fn reaches_origin(name: &str, passage: Passage, named_by_connection: &[Strin
         || HOP_BY_HOP.contains(&name)
         || METHOD_OVERRIDES.contains(&name)
         || named_by_connection.iter().any(|named| named == name)
-        || (passage == Passage::Paid && CONDITIONS.contains(&name));
+        || (passage == Passage::Paid && NOT_WHEN_PAID.contains(&name));
     !dropped
 }
 
@@ -122,11 +124,12 @@ mod tests {
         for name in [X_EDGE402_PAYER, X_EDGE402_SECRET, X_FORWARDED_HOST, "x-edge402-anything", "host"] {
             assert!(!reaches_origin(name, Passage::Paid, &[]), "{name}");
         }
-        for name in ["authorization", "cookie", "accept", "content-type", "range", "upgrade", "x-custom"] {
+        for name in ["authorization", "cookie", "accept", "content-type", "range", "x-custom"] {
             assert!(reaches_origin(name, Passage::Paid, &[]), "{name}");
         }
         assert!(reaches_origin("if-none-match", Passage::Free, &[]));
         assert!(!reaches_origin("if-none-match", Passage::Paid, &[]));
+        assert!(!reaches_origin("upgrade", Passage::Paid, &[]));
     }
 
     #[test]

@@ -60,7 +60,7 @@ pub enum Event {
     Settled {
         /// In this transaction.
         transaction: String,
-        /// Whether the answer is being released with it.
+        /// Whether its answer is released; once true it stays true.
         answered: bool,
     },
     /// Money did not move and will not.
@@ -77,8 +77,6 @@ pub enum Event {
     },
     /// The request came to nothing before any settlement was sent.
     Release,
-    /// The answer of a settled payment was released.
-    Answered,
 }
 
 /// How an event applies: from which states, to which, and whether only for the claim that it belongs to.
@@ -99,15 +97,13 @@ impl Event {
         use State::{Claimed, Refused, Released, Settled, Settling, Unknown};
         match self {
             Self::StartSettling => Rule { from: &[Claimed], to: Settling, own_attempt_only: true },
-            Self::Settled { .. } => {
-                Rule { from: &[Claimed, Settling, Unknown, Released, Refused], to: Settled, own_attempt_only: false }
-            }
+            // From itself too: it is said once when the money has moved and again when the answer is out, in any order.
+            Self::Settled { .. } => Rule { from: &State::ALL, to: Settled, own_attempt_only: false },
             Self::Refused { .. } => Rule { from: &[Claimed, Settling, Unknown], to: Refused, own_attempt_only: true },
             Self::LostTrack { .. } => {
                 Rule { from: &[Claimed, Settling, Released], to: Unknown, own_attempt_only: false }
             }
             Self::Release => Rule { from: &[Claimed], to: Released, own_attempt_only: true },
-            Self::Answered => Rule { from: &[Settled], to: Settled, own_attempt_only: false },
         }
     }
 }
@@ -173,14 +169,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn events() -> [Event; 6] {
+    fn events() -> [Event; 5] {
         [
             Event::StartSettling,
             Event::Settled { transaction: "0x1".into(), answered: false },
             Event::Refused { reason: "x".into() },
             Event::LostTrack { reason: "x".into(), transaction: None },
             Event::Release,
-            Event::Answered,
         ]
     }
 
@@ -205,7 +200,7 @@ mod tests {
     fn a_settlement_is_recorded_whatever_became_of_the_lease() {
         let rule = events()[1].rule();
         for state in State::ALL {
-            assert!(rule.from.contains(&state) || state == State::Settled, "{state:?}");
+            assert!(rule.from.contains(&state), "{state:?}");
         }
         assert!(!rule.own_attempt_only);
     }
