@@ -104,7 +104,7 @@ pub fn decide<'a>(config: &'a Config, facts: &Facts) -> Decision<'a> {
         Err(_) => {
             return Decision::Refuse(Problem::new(
                 Code::PathNotCanonical,
-                "the path's `;` parameters decide its price",
+                "`;` parameters, or dots or spaces at the end of a name, decide the path's price",
             ));
         }
         Ok(None) if config.unrouted == Unrouted::Deny => return Decision::Refuse(Code::NoSuchRoute.into()),

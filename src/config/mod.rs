@@ -39,7 +39,7 @@ pub struct Config {
     pub origin_secret: Option<Secret>,
 }
 
-/// A path whose `;` parameters decide its price has two readings.
+/// A path whose price depends on how tolerantly the origin reads it (`/free;x`, `/paid.`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AmbiguousRoute;
 
@@ -78,10 +78,10 @@ impl Config {
     /// The route that a request falls under.
     ///
     /// # Errors
-    /// [`AmbiguousRoute`] when cutting `;` parameters off would lead to another route: the origin may cut them, or not.
+    /// [`AmbiguousRoute`] when a tolerant origin would see a path under another route: it may be tolerant, or not.
     pub fn route(&self, method: &str, path: &CanonicalPath) -> Result<Option<&Route>, AmbiguousRoute> {
         let route = self.most_specific(method, path.segments());
-        if let Some(segments) = path.segments_without_parameters() {
+        if let Some(segments) = path.tolerant_segments() {
             let other = self.most_specific(method, segments);
             let index = |r: Option<&Route>| r.map(|r| r.pattern.as_str().to_owned());
             if index(route) != index(other) {

@@ -83,12 +83,15 @@ pub fn named_by_connection(connection: Option<&str>) -> Vec<String> {
 /// The client's own copy of any header that we set never does: the origin would read the client's word as ours.
 #[must_use]
 pub fn reaches_origin(name: &str, passage: Passage, named_by_connection: &[String]) -> bool {
+    // CGI and its heirs (WSGI, PHP, Rack) make both of them `_`: to them `X_Edge402_Payer` is `X-Edge402-Payer`.
+    let name = name.replace('_', "-");
+    let name = name.as_str();
     let ours = name.starts_with("x-edge402-") || name == X_FORWARDED_HOST || name == "host";
     let dropped = ours
         || PAYMENT.contains(&name)
         || HOP_BY_HOP.contains(&name)
         || METHOD_OVERRIDES.contains(&name)
-        || named_by_connection.iter().any(|named| named == name)
+        || named_by_connection.iter().any(|named| named.replace('_', "-") == name)
         || (passage == Passage::Paid && NOT_WHEN_PAID.contains(&name));
     !dropped
 }
@@ -121,7 +124,9 @@ mod tests {
         for name in PAYMENT.iter().chain(&HOP_BY_HOP).chain(&METHOD_OVERRIDES) {
             assert!(!reaches_origin(name, Passage::Free, &[]), "{name}");
         }
-        for name in [X_EDGE402_PAYER, X_EDGE402_SECRET, X_FORWARDED_HOST, "x-edge402-anything", "host"] {
+        for name in
+            [X_EDGE402_PAYER, X_EDGE402_SECRET, X_FORWARDED_HOST, "x-edge402-anything", "host", "x_edge402_payer"]
+        {
             assert!(!reaches_origin(name, Passage::Paid, &[]), "{name}");
         }
         for name in ["authorization", "cookie", "accept", "content-type", "range", "x-custom"] {

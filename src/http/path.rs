@@ -11,7 +11,7 @@ use std::fmt;
 pub struct CanonicalPath {
     raw: String,
     literal: Vec<String>,
-    without_parameters: Option<Vec<String>>,
+    tolerant: Option<Vec<String>>,
 }
 
 /// Why a path is refused.
@@ -21,7 +21,7 @@ pub enum PathError {
     NotAbsolute,
     /// A character that a URL's path may not hold as it is: a backslash, a control character, a space, non-ASCII.
     Character(char),
-    /// `//`: an empty segment, or one of `;` parameters alone.
+    /// `//`: an empty segment, or one that a tolerant origin takes for empty (`;` parameters, dots or spaces alone).
     EmptySegment,
     /// `.` or `..` as a segment, with or without `;` parameters behind it.
     DotSegment,
@@ -68,20 +68,22 @@ impl CanonicalPath {
             if relative.is_empty() && raw == "/" { Vec::new() } else { relative.split('/').collect() };
         let mut literal = Vec::with_capacity(segments.len());
         for segment in &segments {
-            // Empty as it is, or once its parameters are cut off: `/;x/paid` is `//paid`, and that `/paid`, to an origin
-            // that cuts them and then folds slashes.
-            let name = segment.split(';').next().unwrap_or(segment);
-            if name.is_empty() {
+            if segment.is_empty() {
                 return Err(PathError::EmptySegment);
             }
-            if matches!(name, "." | "..") {
+            let form = matching_form(segment)?;
+            if matches!(form.split(';').next(), Some("." | "..")) {
                 return Err(PathError::DotSegment);
             }
-            literal.push(matching_form(segment)?);
+            // `/;x/paid` is `//paid`, and that `/paid`, to an origin that cuts parameters and then folds slashes.
+            if tolerant_form(&form).is_empty() {
+                return Err(PathError::EmptySegment);
+            }
+            literal.push(form);
         }
-        let without_parameters =
-            raw.contains(';').then(|| literal.iter().map(|s| s.split(';').next().unwrap_or(s).to_owned()).collect());
-        Ok(Self { raw: raw.to_owned(), literal, without_parameters })
+        let tolerant: Vec<String> = literal.iter().map(|segment| tolerant_form(segment).to_owned()).collect();
+        let tolerant = (tolerant != literal).then_some(tolerant);
+        Ok(Self { raw: raw.to_owned(), literal, tolerant })
     }
 
     /// The path as it came, and as it is forwarded.
@@ -96,11 +98,17 @@ impl CanonicalPath {
         &self.literal
     }
 
-    /// The same with `;` parameters cut off, as servlet containers read a path; `None` where there are none.
+    /// The segments as a tolerant origin may see them; `None` where it sees the same.
     #[must_use]
-    pub fn segments_without_parameters(&self) -> Option<&[String]> {
-        self.without_parameters.as_deref()
+    pub fn tolerant_segments(&self) -> Option<&[String]> {
+        self.tolerant.as_deref()
     }
+}
+
+/// Servlet containers cut `;` parameters off, some origins unescape `%3f` and `%23` before they look for a query, Windows
+/// drops dots and spaces at the end of a name.
+fn tolerant_form(segment: &str) -> &str {
+    segment.split([';', '?', '#']).next().unwrap_or(segment).trim_end_matches(['.', ' '])
 }
 
 /// Unescapes a segment and puts it in lower case.
@@ -183,6 +191,8 @@ mod tests {
             ("/;/a", EmptySegment),
             ("/;x=1/a", EmptySegment),
             ("/a/;", EmptySegment),
+            ("/a/%20/b", EmptySegment),
+            ("/.../b", EmptySegment),
             ("/./a", DotSegment),
             ("/a/..", DotSegment),
             ("/a/../b", DotSegment),
@@ -206,8 +216,10 @@ mod tests {
         assert_eq!(segments("/caf%C3%89"), segments("/caf%c3%a9"));
         assert_eq!(segments("/a%21"), segments("/a!"));
         assert!(segments("/").is_empty());
-        let path = CanonicalPath::new("/a;v=1/b").unwrap();
-        assert_eq!(path.segments_without_parameters().unwrap(), ["a", "b"]);
+        for path in ["/a;v=1/b", "/a./b", "/a%20/b%3Fc", "/a/b.%20.", "/a/b%23x"] {
+            assert_eq!(CanonicalPath::new(path).unwrap().tolerant_segments().unwrap(), ["a", "b"], "{path}");
+        }
+        assert_eq!(CanonicalPath::new("/a.b/c%20d").unwrap().tolerant_segments(), None);
     }
 
     proptest! {

@@ -77,7 +77,7 @@ fn table(config: &Config) -> String {
         text.push('\n');
     }
     text.push_str(&format!(
-        "\nOther paths: {}. Origin: {}. Settled by: {}.\n",
+        "\nAnything else, other methods included: {}.\nOrigin: {}\nSettled by: {}\n",
         unrouted(config),
         origin(config),
         settlers(config)
@@ -124,8 +124,8 @@ fn verification(pattern: &str, terms: &Terms) -> String {
 
 const fn unrouted(config: &Config) -> &'static str {
     match config.unrouted {
-        edge402::config::Unrouted::Pass => "pass to the origin, free",
-        edge402::config::Unrouted::Deny => "404",
+        edge402::config::Unrouted::Pass => "passes to the origin, free",
+        edge402::config::Unrouted::Deny => "is 404",
     }
 }
 
