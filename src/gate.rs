@@ -4,9 +4,10 @@
 //! The order of the checks is that of `design.md` section 2, cheapest first: a stranger's garbage costs a comparison, not
 //! a signature recovery, and never a call to anybody.
 
-use crate::config::{ChallengeBody, Config, Route, SETTLE_MARGIN_SECONDS, Settle, Terms, Unrouted, Verify};
+use crate::config::{Config, SETTLE_MARGIN_SECONDS, Settle, Terms, Unrouted, Verify};
+use crate::evm::network::Network;
 use crate::evm::recover::recover;
-use crate::evm::{B256, U256};
+use crate::evm::{Address, B256, U256};
 use crate::http::path::CanonicalPath;
 use crate::http::problem::{Code, Problem};
 use crate::x402::challenge::{Challenge, challenge};
@@ -39,6 +40,17 @@ pub struct Facts {
     pub now: u64,
 }
 
+impl Facts {
+    /// Path and query, as they are forwarded.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
+        }
+    }
+}
+
 /// Everything that can be done to a request.
 #[derive(Debug)]
 pub enum Decision<'a> {
@@ -50,8 +62,26 @@ pub enum Decision<'a> {
     Challenge(Box<Challenge>),
     /// It is refused, and paying would not cure it.
     Refuse(Problem),
+    /// It is told the price, unless the books know its payment: then money may have moved by it, and a challenge would
+    /// have an honest client pay twice.
+    Doubt(Box<Challenge>, Identity),
     /// It pays with this payment.
     Charge(Box<Charge<'a>>),
+}
+
+/// Which authorization a payment is, and for which request: all that the books need to know to answer for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Where.
+    pub network: Network,
+    /// In which token.
+    pub asset: Address,
+    /// Whose.
+    pub payer: Address,
+    /// Which one.
+    pub nonce: B256,
+    /// What a claim is bound to: method, path and query. A second use for anything else is refused.
+    pub binding: B256,
 }
 
 /// What is known of a signature before anyone else is asked.
@@ -72,23 +102,39 @@ pub struct Charge<'a> {
     pub requirement: &'a Requirement,
     /// The payment.
     pub payment: Payment,
-    /// What is sold.
-    pub resource: Resource,
-    /// What the claim is bound to: method, path and query. A second use for anything else is refused.
-    pub binding: B256,
+    /// What is claimed.
+    pub identity: Identity,
     /// What is known of its signature.
     pub standing: Standing,
     /// What runs before the origin.
     pub verify: Verify,
-    style: ChallengeBody,
-    facilitator_url: &'a str,
+    /// What is sold, for a fresh challenge when a payment is known not to have moved money.
+    pub offer: Offered<'a>,
 }
 
-impl Charge<'_> {
-    /// A fresh challenge for the same thing, for a payment that is known not to have moved money.
+/// What is sold, on which terms.
+#[derive(Debug)]
+pub struct Offered<'a> {
+    config: &'a Config,
+    terms: &'a Terms,
+    /// As the challenge describes it.
+    pub resource: Resource,
+}
+
+impl<'a> Offered<'a> {
+    /// Its price, and why it is told.
     #[must_use]
     pub fn challenge(&self, problem: Problem) -> Challenge {
-        challenge(&self.terms.requirements, &self.resource, self.style, self.facilitator_url, problem)
+        let facilitator = self.config.facilitators.first().map_or("", |facilitator| facilitator.url.as_str());
+        challenge(&self.terms.requirements, &self.resource, self.config.challenge_body, facilitator, problem)
+    }
+
+    fn refuse(&self, problem: Problem) -> Decision<'a> {
+        if problem.code.status() == 402 {
+            Decision::Challenge(Box::new(self.challenge(problem)))
+        } else {
+            Decision::Refuse(problem)
+        }
     }
 }
 
@@ -99,64 +145,148 @@ pub fn decide<'a>(config: &'a Config, facts: &Facts) -> Decision<'a> {
         Ok(path) => path,
         Err(error) => return Decision::Refuse(Problem::new(Code::PathNotCanonical, error.to_string())),
     };
-    let method = facts.preflight_for.as_deref().unwrap_or(&facts.method);
-    let terms = match config.route(method, &path) {
-        Err(_) => {
-            return Decision::Refuse(Problem::new(
-                Code::PathNotCanonical,
-                "`;` parameters, or dots or spaces at the end of a name, decide the path's price",
-            ));
-        }
-        Ok(None) if config.unrouted == Unrouted::Deny => return Decision::Refuse(Code::NoSuchRoute.into()),
-        Ok(None | Some(Route { terms: None, .. })) => return Decision::PassThrough,
-        Ok(Some(Route { terms: Some(terms), .. })) => terms,
-    };
-    if facts.preflight_for.is_some() {
-        return Decision::Preflight;
+    // An origin that answers TRACE echoes what it got, our secret with it.
+    if matches!(facts.method.as_str(), "TRACE" | "CONNECT" | "TRACK") {
+        return Decision::Refuse(Code::MethodForbidden.into());
     }
-    let resource = Resource {
-        url: match &facts.query {
-            Some(query) => format!("{}{}?{query}", facts.base, path.as_str()),
-            None => format!("{}{}", facts.base, path.as_str()),
-        },
-        description: terms.description.clone(),
-        mime_type: terms.mime_type.clone(),
+    let terms = match terms(config, &facts.method, &path) {
+        Ok(terms) => terms,
+        Err(problem) if facts.preflight_for.is_none() => return Decision::Refuse(problem),
+        Err(_) => None,
     };
-    let facilitator_url = config.facilitators.first().map_or("", |f| f.url.as_str());
-    let refused = |problem: Problem, resource: &Resource| {
-        if problem.code.status() == 402 {
-            let challenge = challenge(&terms.requirements, resource, config.challenge_body, facilitator_url, problem);
-            Decision::Challenge(Box::new(challenge))
-        } else {
-            Decision::Refuse(problem)
-        }
+    if let Some(method) = &facts.preflight_for {
+        // Free where either is priced: what the browser asks about, or OPTIONS itself. It never reaches the origin then,
+        // or naming a free method would be a way around the price of OPTIONS.
+        return match self::terms(config, method, &path) {
+            Err(problem) => Decision::Refuse(problem),
+            Ok(None) if terms.is_none() => Decision::PassThrough,
+            Ok(_) => Decision::Preflight,
+        };
+    }
+    match terms {
+        None => Decision::PassThrough,
+        Some(terms) => priced(config, terms, facts, &path),
+    }
+}
+
+/// The terms of the route that a request falls under; `None` where it is free.
+fn terms<'a>(config: &'a Config, method: &str, path: &CanonicalPath) -> Result<Option<&'a Terms>, Problem> {
+    match config.route(method, path) {
+        Err(_) => Err(Problem::new(
+            Code::PathNotCanonical,
+            "`;` parameters, or dots or spaces at the end of a name, decide the path's price",
+        )),
+        Ok(None) if config.unrouted == Unrouted::Deny => Err(Code::NoSuchRoute.into()),
+        Ok(route) => Ok(route.and_then(|route| route.terms.as_ref())),
+    }
+}
+
+fn priced<'a>(config: &'a Config, terms: &'a Terms, facts: &Facts, path: &CanonicalPath) -> Decision<'a> {
+    let offer = Offered {
+        config,
+        terms,
+        resource: Resource {
+            url: resource_url(facts),
+            description: terms.description.clone(),
+            mime_type: terms.mime_type.clone(),
+        },
     };
     let payment = match credential(config, facts) {
         Ok(Some((carrier, header))) => Payment::decode(carrier, header),
         Ok(None) => Err(Code::PaymentRequired.into()),
         Err(problem) => Err(problem),
     };
-    let checked = payment.and_then(|payment| {
-        let requirement = requirement(terms, &payment)?;
-        check_fields(requirement, &payment)?;
-        check_window(terms, requirement, &payment, facts.now)?;
-        let standing = check_signature(config, requirement, &payment)?;
-        Ok((payment, requirement, standing))
-    });
-    match checked {
-        Err(problem) => refused(problem, &resource),
-        Ok((payment, requirement, standing)) => Decision::Charge(Box::new(Charge {
+    let payment = match payment {
+        Ok(payment) => payment,
+        Err(problem) => return offer.refuse(problem),
+    };
+    let binding = binding(&facts.method, path, facts.query.as_deref());
+    match check(config, terms, &payment, facts.now) {
+        Ok((requirement, standing)) => Decision::Charge(Box::new(Charge {
             terms,
             requirement,
-            payment,
-            binding: binding(&facts.method, &path, facts.query.as_deref()),
-            resource,
+            identity: identity(requirement, &payment, binding),
             standing,
             verify: terms.verify_for(&facts.method),
-            style: config.challenge_body,
-            facilitator_url,
+            offer,
+            payment,
         })),
+        // What was right when it was signed may have settled since, and be wrong now: by time, or by a new price.
+        Err(problem) => match may_have_been_right(config, terms, &payment, &problem) {
+            Some(requirement) => {
+                Decision::Doubt(Box::new(offer.challenge(problem)), identity(requirement, &payment, binding))
+            }
+            None => offer.refuse(problem),
+        },
     }
+}
+
+/// A challenge longer than clients read is none: Node stops at 16 KB of headers, and the query is the caller's to size.
+const LONGEST_QUERY: usize = 2_048;
+
+fn resource_url(facts: &Facts) -> String {
+    match &facts.query {
+        Some(query) if query.len() <= LONGEST_QUERY => format!("{}{}?{query}", facts.base, facts.path),
+        _ => format!("{}{}", facts.base, facts.path),
+    }
+}
+
+/// Every check that needs nobody else, cheapest first.
+fn check<'a>(
+    config: &Config,
+    terms: &'a Terms,
+    payment: &Payment,
+    now: u64,
+) -> Result<(&'a Requirement, Standing), Problem> {
+    let requirement = requirement(terms, payment)?;
+    check_fields(requirement, payment)?;
+    check_window(terms, requirement, payment, now)?;
+    let standing = check_signature(config, requirement, payment)?;
+    Ok((requirement, standing))
+}
+
+const fn identity(requirement: &Requirement, payment: &Payment, binding: B256) -> Identity {
+    Identity {
+        network: requirement.asset.network,
+        asset: requirement.asset.address,
+        payer: payment.authorization.from,
+        nonce: payment.authorization.nonce,
+        binding,
+    }
+}
+
+/// For a payment that fails by what changes (time, price, recipient): our requirement on its network and in its asset, if
+/// its signature may be its payer's. Garbage is not worth a look into the books.
+fn may_have_been_right<'a>(
+    config: &Config,
+    terms: &'a Terms,
+    payment: &Payment,
+    problem: &Problem,
+) -> Option<&'a Requirement> {
+    let changes = matches!(
+        problem.code,
+        Code::WrongAmount
+            | Code::WrongRecipient
+            | Code::AcceptedMismatch
+            | Code::AuthorizationExpired
+            | Code::AuthorizationExpiresTooSoon
+            | Code::AuthorizationNotYetValid
+            | Code::AuthorizationValidTooLong
+    );
+    let named = |requirement: &&Requirement| match &payment.choice {
+        Choice::Network(network) => Some(requirement.asset.network) == *network,
+        Choice::Accepted(accepted) => {
+            let is = |key: &str, own: String| {
+                accepted
+                    .get(key)
+                    .and_then(serde_json::Value::as_str)
+                    .is_some_and(|text| text.eq_ignore_ascii_case(&own))
+            };
+            is("network", requirement.asset.network.to_string()) && is("asset", requirement.asset.address.to_string())
+        }
+    };
+    let requirement = if changes { terms.requirements.iter().find(named) } else { None };
+    requirement.filter(|requirement| check_signature(config, requirement, payment).is_ok())
 }
 
 /// The one way in which a request pays. Two at once is a 400: whichever was chosen, the other would be a way around it.

@@ -4,7 +4,7 @@
 //! Data flows one way: request, [`gate`], one [`gate::Decision`], and [`edge`] does what it says. Only `edge` and this
 //! file know the Workers runtime.
 
-#![cfg_attr(test, allow(clippy::arithmetic_side_effects))]
+#![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 
 pub mod config;
 pub mod edge;

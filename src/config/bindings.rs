@@ -23,6 +23,9 @@ pub(super) const KNOWN: [&str; 11] = [
     "ORIGIN_SECRET",
 ];
 
+/// These may go on in `NAME_1`, `NAME_2`, …
+const SPLITTABLE: [&str; 3] = ["ROUTES", "ASSETS", "FACILITATORS"];
+
 /// Variables of the plan that this version does not act on: set, they would promise what does not happen.
 const NOT_YET: [&str; 7] = [
     "PACKAGES",
@@ -39,11 +42,13 @@ pub(super) fn check_names(bindings: &Bindings, mistakes: &mut Mistakes) {
     for name in bindings.keys() {
         let base = base_name(name);
         if KNOWN.contains(&base) {
-            if base != name && !matches!(base, "ROUTES" | "ASSETS" | "FACILITATORS") {
+            if base != name && !SPLITTABLE.contains(&base) {
                 mistakes.add(name, "only ROUTES, ASSETS and FACILITATORS can be split", format!("write it as {base}"));
             }
         } else if NOT_YET.contains(&base) {
             mistakes.add(name, "is not there yet in this version", "remove it");
+        } else if let Some(split) = SPLITTABLE.iter().find(|known| name.starts_with(&format!("{known}_"))) {
+            mistakes.add(name, "is not a part of anything", format!("number the parts: {split}_1, {split}_2"));
         } else if let Some(near) =
             KNOWN.iter().find(|known| strsim::levenshtein(&base.to_ascii_uppercase(), known) <= near_enough(known))
         {

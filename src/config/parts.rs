@@ -70,9 +70,14 @@ const FACILITATOR_SECONDS: u32 = 60;
 fn base_url(path: &str, written: &str, mistakes: &mut Mistakes) -> Option<String> {
     let cure = "write a base URL like \"https://api.example.com\"";
     let Ok(url) = Url::parse(written) else {
-        mistakes.add(path, format!("{written:?} is not a URL"), cure);
+        mistakes.add(path, "is not a URL", cure);
         return None;
     };
+    // First of all, and without showing it: the next mistake would quote a password into the log.
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        mistakes.add(path, "holds a user, a password, a query or a fragment", cure);
+        return None;
+    }
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -91,15 +96,18 @@ fn base_url(path: &str, written: &str, mistakes: &mut Mistakes) -> Option<String
         mistakes.add(path, format!("{written:?} {problem}"), "write an https URL (http is for loopback only)");
         return None;
     }
-    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
-        mistakes.add(path, "holds a user, a password, a query or a fragment", cure);
-        return None;
-    }
     Some(url.as_str().trim_end_matches('/').to_owned())
 }
 
 pub(super) fn origin(bindings: &Bindings, mistakes: &mut Mistakes) -> Option<Origin> {
-    if bindings.contains_key("ORIGIN_SERVICE") {
+    if let Some(service) = bindings.get("ORIGIN_SERVICE") {
+        if !service.is_object() {
+            mistakes.add(
+                "ORIGIN_SERVICE",
+                "is not a service binding",
+                "bind a service under that name in [[services]]",
+            );
+        }
         if bindings.contains_key("ORIGIN") {
             mistakes.add("ORIGIN", "is set beside the service binding ORIGIN_SERVICE", "remove one of them");
         }

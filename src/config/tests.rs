@@ -212,6 +212,9 @@ fn nothing_missing_is_free() {
         ("NETWORKS", json!([])),
         ("FACILITATORS", json!([])),
         ("PACKAGES", json!({})),
+        ("ROUTES_A", json!({})),
+        ("ROUTES_POST", json!({})),
+        ("ORIGIN_SERVICE", json!("x")),
     ] {
         assert!(!paths(&with(name, value.clone())).is_empty(), "{name} = {value}");
     }

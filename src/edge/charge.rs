@@ -1,13 +1,14 @@
 //! A paid call, step by step (`design.md` sections 2 and 3). Each step names what is true of the money once it is done.
 
-use super::claims::{Granted, Ledger, NoClaim};
-use super::origin::{Call, NoAnswer, discard, paid_answer};
+use super::claims::{Granted, Ledger, key};
+use super::origin::{Call, NoAnswer, Outgoing, discard, paid_answer};
 use super::{facilitator, log, now, respond};
 use crate::config::{Facilitator, Settle, Verify};
 use crate::gate::{Charge, Standing};
+use crate::http::headers::Passage;
 use crate::http::problem::{Code, Problem};
-use crate::ledger::authorization::{Denial, Event};
-use crate::ledger::messages::{Claim, Key};
+use crate::ledger::authorization::Event;
+use crate::ledger::messages::Claim;
 use crate::x402::facilitator::{Expected, Outcome, Verification, says_forbidden, says_used};
 use crate::x402::receipt::{Receipt, Settlement};
 use futures_channel::oneshot::{Sender, channel};
@@ -32,11 +33,18 @@ impl Sale<'_> {
     /// Carries it out.
     pub(super) async fn run(&self) -> Result<Response> {
         let request =
-            self.charge.payment.facilitator_request(self.charge.requirement, &self.charge.resource).to_string();
+            self.charge.payment.facilitator_request(self.charge.requirement, &self.charge.offer.resource).to_string();
         let undecided = self.charge.standing == Standing::Undecided;
-        // Only a signature that is known good may claim: a stranger could else burn somebody's nonce.
-        if undecided && let Err(problem) = self.verify(&request).await {
-            return self.refuse(problem, Vec::new());
+        // Only a signature that is known good may claim: a stranger could else burn somebody's nonce. The books are asked
+        // before the facilitator: of what we settled ourselves it can only say that it is spent.
+        if undecided {
+            let identity = &self.charge.identity;
+            if let Err(known) = Ledger::of(self.env, identity).look(identity).await {
+                return self.refuse(known.into(), Vec::new());
+            }
+            if let Err(problem) = self.verify(&request).await {
+                return self.refuse(problem, Vec::new());
+            }
         }
         let claim = match self.claim(request.clone()).await {
             Ok(claim) => claim,
@@ -57,7 +65,7 @@ impl Sale<'_> {
 
     /// Nothing moved yet; when the origin fails, nothing will.
     async fn serve_then_settle(&self, claim: &Granted, request: &str) -> Result<Response> {
-        let answer = match self.origin().await {
+        let answer = match self.serve(self.prepare()).await {
             Ok(answer) if answer.status() < 400 => answer,
             Ok(failure) => {
                 // Awaited, not left for later: a client that tries the same payment again at once is not told 409.
@@ -86,12 +94,20 @@ impl Sale<'_> {
 
     /// The money moves first; from then on every answer carries the receipt, whatever its status.
     async fn settle_then_serve(&self, claim: &Granted, request: &str) -> Result<Response> {
+        // Built before the money moves: what cannot be sent must not be charged.
+        let outgoing = match self.prepare() {
+            Ok(outgoing) => outgoing,
+            Err(problem) => {
+                claim.record(Event::Release).await;
+                return self.refuse(problem, Vec::new());
+            }
+        };
         let receipt = match self.settle(claim, request).await {
             Ok(receipt) => receipt,
             Err(unpaid) => return self.refuse_unpaid(unpaid),
         };
         let lines = receipt.headers(self.charge.payment.dialect);
-        match self.origin().await {
+        match self.serve(Ok(outgoing)).await {
             Ok(answer) => {
                 if let Settlement::Settled { transaction } = receipt.result {
                     self.later(claim, Event::Settled { transaction, answered: true });
@@ -103,14 +119,15 @@ impl Sale<'_> {
         }
     }
 
-    async fn origin(&self) -> std::result::Result<Response, Problem> {
+    fn prepare(&self) -> std::result::Result<Outgoing, Problem> {
         let payer = self.charge.payment.authorization.from.to_checksum(None);
-        self.call.paid(&payer, self.charge.terms.timeout_seconds).await.map_err(|error| match error {
+        self.call.prepare(Passage::Paid, Some(&payer)).map_err(|error| unreachable(&error.to_string()))
+    }
+
+    async fn serve(&self, outgoing: std::result::Result<Outgoing, Problem>) -> std::result::Result<Response, Problem> {
+        self.call.paid(outgoing?, self.charge.terms.timeout_seconds).await.map_err(|error| match error {
             NoAnswer::TimedOut => Code::OriginTimeout.into(),
-            NoAnswer::Unreachable(detail) => {
-                log::failure("origin", &detail);
-                Code::OriginUnreachable.into()
-            }
+            NoAnswer::Unreachable(detail) => unreachable(&detail),
         })
     }
 
@@ -124,11 +141,8 @@ impl Sale<'_> {
         let lease =
             self.charge.terms.timeout_seconds.saturating_add(LEASE_SLACK_SECONDS).saturating_add(verify_seconds);
         let claim = Claim {
-            key: Key {
-                asset: self.charge.requirement.asset.address.to_checksum(None),
-                nonce: authorization.nonce.to_string(),
-            },
-            binding: self.charge.binding.to_string(),
+            key: key(&self.charge.identity),
+            binding: self.charge.identity.binding.to_string(),
             now: at,
             lease_until: at.saturating_add(u64::from(lease)),
             // The gate has refused what lies far ahead.
@@ -137,17 +151,7 @@ impl Sale<'_> {
             facilitator: self.facilitator.url.clone(),
             settle_request,
         };
-        let ledger = Ledger::of(self.env, self.charge.requirement.asset.network, authorization.from);
-        ledger.claim(claim).await.map_err(|error| match error {
-            NoClaim::Unreachable => Code::StorageUnavailable.into(),
-            NoClaim::Denied { denial: Denial::InFlight, .. } => Code::PaymentInFlight.into(),
-            NoClaim::Denied { denial: Denial::Used, .. } => Code::PaymentAlreadyUsed.into(),
-            NoClaim::Denied { denial: Denial::Unknown, .. } => Code::SettlementUnknown.into(),
-            NoClaim::Denied { denial: Denial::Owed, .. } => Code::AnswerOwed.into(),
-            NoClaim::Denied { denial: Denial::Refused, reason } => {
-                Problem::new(Code::PaymentRefused, reason.unwrap_or_default())
-            }
-        })
+        Ledger::of(self.env, &self.charge.identity).claim(claim).await.map_err(Problem::from)
     }
 
     async fn verify(&self, request: &str) -> std::result::Result<(), Problem> {
@@ -212,7 +216,7 @@ impl Sale<'_> {
     fn refuse(&self, problem: Problem, lines: respond::Lines) -> Result<Response> {
         self.note("refuse", &json!({ "code": problem.code.as_str(), "detail": problem.detail }));
         if problem.code.status() == 402 {
-            respond::challenge(&self.charge.challenge(problem), lines)
+            respond::challenge(&self.charge.offer.challenge(problem), lines)
         } else {
             respond::problem(&problem, lines)
         }
@@ -248,6 +252,11 @@ impl Sale<'_> {
         let amount = self.charge.requirement.amount.to_string();
         log::decision(what, self.route, &json!({ "payer": payer, "amount": amount, "outcome": details }));
     }
+}
+
+fn unreachable(detail: &str) -> Problem {
+    log::failure("origin", detail);
+    Code::OriginUnreachable.into()
 }
 
 enum Unpaid {

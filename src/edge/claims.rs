@@ -1,10 +1,11 @@
 //! The Worker's side of the ledger: one payer's Durable Object, asked by type.
 
 use super::{log, now};
-use crate::evm::Address;
-use crate::evm::network::Network;
+use crate::gate::Identity;
+use crate::http::problem::{Code, Problem};
 use crate::ledger::authorization::{Denial, Event};
 use crate::ledger::messages::{Claim, Command, Key, Reply};
+use crate::x402::facilitator::says_forbidden;
 use wasm_bindgen::JsValue;
 use worker::{Env, Method, Request, RequestInit};
 
@@ -36,10 +37,53 @@ pub(super) enum NoClaim {
     Unreachable,
 }
 
+impl NoClaim {
+    fn unreachable(error: &worker::Error) -> Self {
+        log::failure("ledger", &error.to_string());
+        Self::Unreachable
+    }
+
+    fn unexpected(reply: &Reply) -> Self {
+        log::failure("ledger", &format!("an answer to another question: {reply:?}"));
+        Self::Unreachable
+    }
+}
+
+impl From<NoClaim> for Problem {
+    fn from(error: NoClaim) -> Self {
+        let NoClaim::Denied { denial, reason } = error else { return Code::StorageUnavailable.into() };
+        let reason = reason.unwrap_or_default();
+        match denial {
+            Denial::InFlight => Code::PaymentInFlight.into(),
+            Denial::Used => Code::PaymentAlreadyUsed.into(),
+            Denial::Unknown => Code::SettlementUnknown.into(),
+            Denial::Owed => Code::AnswerOwed.into(),
+            Denial::Refused if says_forbidden(&reason) => Self::new(Code::PayerForbidden, reason),
+            Denial::Refused => Self::new(Code::PaymentRefused, reason),
+        }
+    }
+}
+
+/// The authorization's place within its payer's object.
+pub(super) fn key(identity: &Identity) -> Key {
+    Key { asset: identity.asset.to_checksum(None), nonce: identity.nonce.to_string() }
+}
+
 impl Ledger {
     /// Named by network and payer, so that one payer's load is one object's, and one claim one object's turn.
-    pub(super) fn of(env: &Env, network: Network, payer: Address) -> Self {
-        Self { env: env.clone(), name: format!("{network}:{payer:#x}") }
+    pub(super) fn of(env: &Env, identity: &Identity) -> Self {
+        Self { env: env.clone(), name: format!("{}:{:#x}", identity.network, identity.payer) }
+    }
+
+    /// Asks, without changing anything, whether an authorization is one that no fresh challenge may be sent for.
+    pub(super) async fn look(&self, identity: &Identity) -> Result<(), NoClaim> {
+        let command = Command::Look { key: key(identity), binding: identity.binding.to_string(), now: now() };
+        match self.ask(&command).await {
+            Ok(Reply::Seen { denial: None }) => Ok(()),
+            Ok(Reply::Seen { denial: Some(denial) }) => Err(NoClaim::Denied { denial, reason: None }),
+            Ok(reply) => Err(NoClaim::unexpected(&reply)),
+            Err(error) => Err(NoClaim::unreachable(&error)),
+        }
     }
 
     pub(super) async fn claim(self, claim: Claim) -> Result<Granted, NoClaim> {
@@ -47,11 +91,8 @@ impl Ledger {
         match self.ask(&Command::Claim(Box::new(claim))).await {
             Ok(Reply::Granted { attempt }) => Ok(Granted { ledger: self, key, attempt, lease_until }),
             Ok(Reply::Denied { denial, reason }) => Err(NoClaim::Denied { denial, reason }),
-            Ok(Reply::Recorded { .. }) => Err(NoClaim::Unreachable),
-            Err(error) => {
-                log::failure("claim", &error.to_string());
-                Err(NoClaim::Unreachable)
-            }
+            Ok(reply) => Err(NoClaim::unexpected(&reply)),
+            Err(error) => Err(NoClaim::unreachable(&error)),
         }
     }
 

@@ -2,9 +2,10 @@
 
 use super::{log, within};
 use crate::config::Facilitator;
+use crate::http::redirect::same_service;
 use crate::x402::facilitator::{Expected, Outcome, Verification, read_settlement, read_verification};
 use wasm_bindgen::JsValue;
-use worker::{AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
+use worker::{AbortController, AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response};
 
 struct Answer {
     status: u16,
@@ -29,7 +30,9 @@ pub(super) async fn settle(facilitator: &Facilitator, body: &str, expected: Expe
 }
 
 async fn call(facilitator: &Facilitator, endpoint: &str, body: &str) -> Result<Answer, String> {
-    let outcome = within(facilitator.timeout_seconds, |signal| send(facilitator, endpoint, body, signal)).await;
+    let controller = AbortController::default();
+    let signal = controller.signal();
+    let outcome = within(facilitator.timeout_seconds, controller, send(facilitator, endpoint, body, &signal)).await;
     let result = match outcome {
         None => Err(format!("no answer within {} seconds", facilitator.timeout_seconds)),
         Some(Err(error)) => Err(format!("the call failed: {error}")),
@@ -41,7 +44,21 @@ async fn call(facilitator: &Facilitator, endpoint: &str, body: &str) -> Result<A
     result
 }
 
-async fn send(facilitator: &Facilitator, endpoint: &str, body: &str, signal: AbortSignal) -> worker::Result<Answer> {
+async fn send(facilitator: &Facilitator, endpoint: &str, body: &str, signal: &AbortSignal) -> worker::Result<Answer> {
+    let url = format!("{}/{endpoint}", facilitator.url);
+    let first = post(facilitator, &url, body, signal).await?;
+    // Well-known facilitators move between a name and its `www.`. A redirect to anywhere else would take the payment, and
+    // our key, there: that one is an answer without a verdict.
+    let moved = matches!(first.status_code(), 307 | 308);
+    let location = if moved { first.headers().get("location")? } else { None };
+    let mut response = match location.and_then(|location| same_service(&url, &location)) {
+        Some(url) => post(facilitator, &url, body, signal).await?,
+        None => first,
+    };
+    Ok(Answer { status: response.status_code(), body: response.bytes().await? })
+}
+
+async fn post(facilitator: &Facilitator, url: &str, body: &str, signal: &AbortSignal) -> worker::Result<Response> {
     let headers = Headers::new();
     headers.set("content-type", "application/json")?;
     for (name, value) in &facilitator.headers {
@@ -51,9 +68,6 @@ async fn send(facilitator: &Facilitator, endpoint: &str, body: &str, signal: Abo
     init.with_method(Method::Post)
         .with_headers(headers)
         .with_body(Some(JsValue::from_str(body)))
-        // Never on to another host: a redirect would take the payment, and our key, there.
         .with_redirect(RequestRedirect::Manual);
-    let request = Request::new_with_init(&format!("{}/{endpoint}", facilitator.url), &init)?;
-    let mut response = Fetch::Request(request).send_with_signal(&signal).await?;
-    Ok(Answer { status: response.status_code(), body: response.bytes().await? })
+    Fetch::Request(Request::new_with_init(url, &init)?).send_with_signal(signal).await
 }

@@ -1,6 +1,7 @@
 //! A request comes in, a response goes out: facts to the gate, its decision to whoever carries it out.
 
 use super::charge::Sale;
+use super::claims::Ledger;
 use super::origin::Call;
 use super::{environment, log, now, respond};
 use crate::gate::{Decision, Facts, decide};
@@ -22,7 +23,7 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
     let Some(facts) = facts(&request)? else {
         return respond::problem(&Problem::new(Code::PathNotCanonical, "the request has no absolute URL"), Vec::new());
     };
-    let target = facts.query.as_ref().map_or_else(|| facts.path.clone(), |query| format!("{}?{query}", facts.path));
+    let target = facts.target();
     let call = Call { config, env: &env, request: &request, base: &facts.base, target: &target };
     let route = format!("{} {}", facts.method, facts.path);
     match decide(config, &facts) {
@@ -44,6 +45,20 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
         Decision::Refuse(problem) => {
             log::decision("refuse", &route, &json!({ "code": problem.code.as_str() }));
             respond::problem(&problem, Vec::new())
+        }
+        Decision::Doubt(challenge, identity) => {
+            let code = challenge.problem.code.as_str();
+            match Ledger::of(&env, &identity).look(&identity).await {
+                Ok(()) => {
+                    log::decision("challenge", &route, &json!({ "code": code }));
+                    respond::challenge(&challenge, Vec::new())
+                }
+                Err(known) => {
+                    let problem = Problem::from(known);
+                    log::decision("refuse", &route, &json!({ "code": problem.code.as_str(), "instead_of": code }));
+                    respond::problem(&problem, Vec::new())
+                }
+            }
         }
         Decision::Charge(charge) => {
             let Some(facilitator) = config.facilitators.first() else {

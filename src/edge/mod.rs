@@ -15,21 +15,16 @@ pub use payer::Payer;
 
 use std::future::Future;
 use std::time::Duration;
-use worker::{AbortController, AbortSignal, Date, Delay};
+use worker::{AbortController, Date, Delay};
 
 /// Unix seconds. The clock of a Worker stands still between I/O, which is as fine as money needs.
 fn now() -> u64 {
     Date::now().as_millis().checked_div(1000).unwrap_or_default()
 }
 
-/// Runs a call with an end: the signal aborts what is on the wire, so that nothing lingers behind an answer.
-async fn within<T, F, Fut>(seconds: u32, call: F) -> Option<T>
-where
-    F: FnOnce(AbortSignal) -> Fut,
-    Fut: Future<Output = T>,
-{
-    let controller = AbortController::default();
-    let call = std::pin::pin!(call(controller.signal()));
+/// Runs a call with an end: the controller aborts what is on the wire, so that nothing lingers behind an answer.
+async fn within<T>(seconds: u32, controller: AbortController, call: impl Future<Output = T>) -> Option<T> {
+    let call = std::pin::pin!(call);
     let timer = std::pin::pin!(Delay::from(Duration::from_secs(u64::from(seconds))));
     match futures_util::future::select(call, timer).await {
         futures_util::future::Either::Left((result, _)) => Some(result),

@@ -12,7 +12,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
     Headers, Request, RequestCache, RequestInit, RequestRedirect, Response, ResponseInit, WorkerGlobalScope,
 };
-use worker::{AbortSignal, Env, Result};
+use worker::{AbortController, Env, Result};
 
 /// What is asked of the origin.
 pub(super) struct Call<'a> {
@@ -34,31 +34,40 @@ pub(super) enum NoAnswer {
     TimedOut,
 }
 
+/// A request to the origin, whole but not sent.
+pub(super) struct Outgoing {
+    request: Request,
+    controller: AbortController,
+}
+
 impl Call<'_> {
     /// An unpriced request: as the client sent it, less what would deceive the origin.
     pub(super) async fn pass_through(&self) -> Result<Response> {
-        let request = self.outgoing(Passage::Free, None)?;
-        let answer = self.send(&request, None).await?;
-        let untouched = answer.headers().keys_all().iter().all(|name| reaches_client(name, Passage::Free));
+        let answer = self.send(&self.prepare(Passage::Free, None)?.request).await?;
+        let untouched = names(&answer.headers()).iter().all(|name| reaches_client(name, Passage::Free));
         // The very object that the runtime gave: a new one would lose a WebSocket, and cost a copy of every header.
         if untouched { Ok(answer) } else { rebuilt(&answer, &filtered(&answer, Passage::Free)?) }
     }
 
-    /// A paid request, for the answer's head. A `304` would be nothing for the money, so conditions are not passed on.
-    pub(super) async fn paid(&self, payer: &str, timeout_seconds: u32) -> std::result::Result<Response, NoAnswer> {
-        let unreachable = |error: worker::Error| NoAnswer::Unreachable(error.to_string());
-        let request = self.outgoing(Passage::Paid, Some(payer)).map_err(unreachable)?;
-        within(timeout_seconds, |signal| async move { self.send(&request, Some(signal)).await })
+    /// Sends a paid request, for the answer's head.
+    pub(super) async fn paid(
+        &self,
+        outgoing: Outgoing,
+        timeout_seconds: u32,
+    ) -> std::result::Result<Response, NoAnswer> {
+        let Outgoing { request, controller } = outgoing;
+        within(timeout_seconds, controller, self.send(&request))
             .await
             .ok_or(NoAnswer::TimedOut)?
-            .map_err(unreachable)
+            .map_err(|error| NoAnswer::Unreachable(error.to_string()))
     }
 
-    fn outgoing(&self, passage: Passage, payer: Option<&str>) -> Result<Request> {
+    /// Builds what the origin gets. Nothing that can fail here may fail after money has moved.
+    pub(super) fn prepare(&self, passage: Passage, payer: Option<&str>) -> Result<Outgoing> {
         let incoming = self.request.headers();
         let headers = Headers::new_with_headers(&incoming)?;
         let named = named_by_connection(incoming.get("connection")?.as_deref());
-        for name in incoming.keys_all().iter().filter(|name| !reaches_origin(name, passage, &named)) {
+        for name in names(&incoming).iter().filter(|name| !reaches_origin(name, passage, &named)) {
             headers.delete(name)?;
         }
         if let Some(cookies) = headers.get("cookie")? {
@@ -77,41 +86,39 @@ impl Call<'_> {
         if let Some(payer) = payer {
             headers.set(X_EDGE402_PAYER, payer)?;
         }
+        let base = match &self.config.origin {
+            Origin::Url(url) => url.as_str(),
+            Origin::Service => self.base,
+        };
+        let controller = AbortController::default();
         let init = RequestInit::new();
-        init.set_method(&self.request.method());
         init.set_headers(&headers);
+        init.set_signal(Some(&controller.signal()));
         // Never followed: the secret, and the answer that was paid for, belong to the configured host.
         init.set_redirect(RequestRedirect::Manual);
         if passage == Passage::Paid {
             init.set_cache(RequestCache::NoStore);
         }
-        if let Some(body) = self.request.body() {
-            init.set_body(&body);
-        }
-        let base = match &self.config.origin {
-            Origin::Url(url) => url.as_str(),
-            Origin::Service => self.base,
-        };
-        Ok(Request::new_with_str_and_init(&format!("{base}{}", self.target), &init)?)
+        // Taken over from the incoming request, not set anew: method and body come along as they are, a GET's body too.
+        let elsewhere =
+            Request::new_with_str_and_init(&format!("{base}{}", self.target), self.request.unchecked_ref())?;
+        Ok(Outgoing { request: Request::new_with_request_and_init(&elsewhere, &init)?, controller })
     }
 
-    async fn send(&self, request: &Request, signal: Option<AbortSignal>) -> Result<Response> {
-        let init = RequestInit::new();
-        if let Some(signal) = &signal {
-            init.set_signal(Some(signal));
-        }
-        let promise = match self.config.origin {
+    async fn send(&self, request: &Request) -> Result<Response> {
+        match self.config.origin {
             Origin::Url(_) => {
                 let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-                scope.fetch_with_request_and_init(request, &init)
+                let answer = wasm_bindgen_futures::JsFuture::from(scope.fetch_with_request(request)).await?;
+                Ok(answer.dyn_into::<Response>()?)
             }
+            // Another handle of the same object: `Request::clone` would be JavaScript's, which keeps the whole body for a
+            // second reader who never comes.
             Origin::Service => {
-                let service = self.env.service("ORIGIN_SERVICE")?;
-                return Ok(service.fetch_request(worker::Request::from(Request::clone(request)?)).await?.into());
+                let request = worker::Request::from(Clone::clone(request));
+                Ok(self.env.service("ORIGIN_SERVICE")?.fetch_request(request).await?.into())
             }
-        };
-        let answer = wasm_bindgen_futures::JsFuture::from(promise).await?;
-        Ok(answer.dyn_into::<Response>()?)
+        }
     }
 }
 
@@ -140,7 +147,7 @@ pub(super) fn discard(answer: &Response) {
 fn filtered(answer: &Response, passage: Passage) -> Result<Headers> {
     let original = answer.headers();
     let headers = Headers::new_with_headers(&original)?;
-    for name in original.keys_all().iter().filter(|name| !reaches_client(name, passage)) {
+    for name in names(&original).iter().filter(|name| !reaches_client(name, passage)) {
         headers.delete(name)?;
     }
     Ok(headers)
@@ -157,17 +164,7 @@ fn rebuilt(answer: &Response, headers: &Headers) -> Result<Response> {
 }
 
 /// The names of a header list, in lower case.
-trait Names {
-    fn keys_all(&self) -> Vec<String>;
-}
-
-impl Names for Headers {
-    fn keys_all(&self) -> Vec<String> {
-        self.keys()
-            .into_iter()
-            .flatten()
-            .filter_map(|name: JsValue| name.as_string())
-            .map(|n| n.to_ascii_lowercase())
-            .collect()
-    }
+fn names(headers: &Headers) -> Vec<String> {
+    let names = headers.keys().into_iter().flatten().filter_map(|name: JsValue| name.as_string());
+    names.map(|name| name.to_ascii_lowercase()).collect()
 }

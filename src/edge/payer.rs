@@ -16,7 +16,7 @@
 #![allow(missing_docs)]
 
 use super::log;
-use crate::ledger::authorization::{Event, Standing, State, denial};
+use crate::ledger::authorization::{Event, FREE, FREE_AFTER_LEASE, Standing, State, denial, forbids_challenge};
 use crate::ledger::messages::{Claim, Command, Key, Reply};
 use serde::Deserialize;
 use std::cell::Cell;
@@ -46,18 +46,24 @@ CREATE TABLE IF NOT EXISTS authorizations (
     PRIMARY KEY (asset, nonce)
 ) WITHOUT ROWID";
 
-// The pure rule is `ledger::authorization::may_claim_again`.
-const CLAIM: &str = "
-INSERT INTO authorizations (asset, nonce, binding, state, attempt, lease_until, valid_before, value, facilitator,
-    settle_request, claimed_at, changed_at)
-VALUES (?1, ?2, ?3, 'claimed', 1, ?4, ?5, ?6, ?7, ?8, ?9, ?9)
-ON CONFLICT (asset, nonce) DO UPDATE SET
-    state = 'claimed', attempt = attempt + 1, lease_until = excluded.lease_until, facilitator = excluded.facilitator,
-    settle_request = excluded.settle_request, reason = NULL, claimed_at = excluded.claimed_at,
-    changed_at = excluded.changed_at
-WHERE binding = excluded.binding
-    AND (state = 'released' OR (state = 'claimed' AND lease_until <= excluded.claimed_at))
-RETURNING attempt";
+/// Claims, in one statement. Who may take over is `ledger::authorization::may_claim_again`, from whose constants the
+/// condition is written.
+fn claim_statement() -> String {
+    format!(
+        "INSERT INTO authorizations (asset, nonce, binding, state, attempt, lease_until, valid_before, value, facilitator,
+             settle_request, claimed_at, changed_at)
+         VALUES (?1, ?2, ?3, 'claimed', 1, ?4, ?5, ?6, ?7, ?8, ?9, ?9)
+         ON CONFLICT (asset, nonce) DO UPDATE SET
+             state = 'claimed', attempt = attempt + 1, lease_until = excluded.lease_until,
+             facilitator = excluded.facilitator, settle_request = excluded.settle_request, reason = NULL,
+             claimed_at = excluded.claimed_at, changed_at = excluded.changed_at
+         WHERE binding = excluded.binding
+             AND (state = '{}' OR (state = '{}' AND lease_until <= excluded.claimed_at))
+         RETURNING attempt",
+        FREE.as_str(),
+        FREE_AFTER_LEASE.as_str(),
+    )
+}
 
 /// One payer on one network.
 #[durable_object]
@@ -65,7 +71,8 @@ RETURNING attempt";
 pub struct Payer {
     state: worker::State,
     ready: Cell<bool>,
-    alarm_is_set: Cell<bool>,
+    /// When the alarm rings at the latest, in Unix seconds, as far as this instance knows.
+    alarm_at: Cell<Option<u64>>,
 }
 
 #[derive(Deserialize)]
@@ -89,7 +96,7 @@ struct Due {
 
 impl DurableObject for Payer {
     fn new(state: worker::State, _env: Env) -> Self {
-        Self { state, ready: Cell::new(false), alarm_is_set: Cell::new(false) }
+        Self { state, ready: Cell::new(false), alarm_at: Cell::new(None) }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
@@ -102,7 +109,7 @@ impl DurableObject for Payer {
     }
 
     async fn alarm(&self) -> Result<Response> {
-        self.alarm_is_set.set(false);
+        self.alarm_at.set(None);
         let next = self.sweep(super::now())?;
         if let Some(at) = next {
             self.wake_at(at).await?;
@@ -122,26 +129,39 @@ impl Payer {
 
     /// One synchronous turn: a command in, its reply out, no await.
     fn turn(&self, command: &Command) -> Result<Reply> {
-        let sql = self.sql()?;
         match command {
-            Command::Claim(claim) => try_claim(&sql, claim),
+            Command::Claim(claim) => try_claim(&self.sql()?, claim),
+            Command::Look { key, binding, now } => self.look(key, binding, *now),
             Command::Record { key, attempt, now, event } => {
-                record(&sql, key, *attempt, *now, event).map(|applied| Reply::Recorded { applied })
+                record(&self.sql()?, key, *attempt, *now, event).map(|applied| Reply::Recorded { applied })
             }
         }
     }
 
-    /// An alarm is there to end claims that nobody ended. One is enough: it looks for the next when it rings.
+    /// Only reads, and makes no table: a stranger who asks about payers that were never here leaves nothing behind.
+    fn look(&self, key: &Key, binding: &str, now: u64) -> Result<Reply> {
+        let sql = self.state.storage().sql();
+        let tables = "SELECT 1 AS attempt FROM sqlite_master WHERE name = 'authorizations'";
+        if sql.exec(tables, None)?.to_array::<Attempt>()?.is_empty() {
+            return Ok(Reply::Seen { denial: None });
+        }
+        let found = standing(&sql, key, binding)?;
+        Ok(Reply::Seen { denial: found.and_then(|(standing, _)| forbids_challenge(&standing, now)) })
+    }
+
+    /// An alarm is there to end claims that nobody ended. One is enough, if it is the earliest: it looks for the next when
+    /// it rings.
     async fn wake_at(&self, at: u64) -> Result<()> {
-        if self.alarm_is_set.get() {
+        if self.alarm_at.get().is_some_and(|set| set <= at) {
             return Ok(());
         }
         let storage = self.state.storage();
-        if storage.get_alarm().await?.is_none() {
+        let set = storage.get_alarm().await?.and_then(|milliseconds| u64::try_from(milliseconds.div_euclid(1000)).ok());
+        if set.is_none_or(|set| set > at.saturating_add(1)) {
             // A second late rather than a second early: an early alarm finds nothing over and is wasted.
             storage.set_alarm(Duration::from_secs(at.saturating_sub(super::now()).saturating_add(1))).await?;
         }
-        self.alarm_is_set.set(true);
+        self.alarm_at.set(Some(at));
         Ok(())
     }
 
@@ -170,7 +190,7 @@ impl Payer {
 fn try_claim(sql: &SqlStorage, claim: &Claim) -> Result<Reply> {
     let won: Vec<Attempt> = sql
         .exec(
-            CLAIM,
+            &claim_statement(),
             vec![
                 claim.key.asset.as_str().into(),
                 claim.key.nonce.as_str().into(),
@@ -188,22 +208,29 @@ fn try_claim(sql: &SqlStorage, claim: &Claim) -> Result<Reply> {
         return Ok(Reply::Granted { attempt: *attempt });
     }
     // It is decided: this only finds the words.
+    let Some((standing, reason)) = standing(sql, &claim.key, &claim.binding)? else {
+        return Err(worker::Error::RustError("an authorization is neither claimed nor there".to_owned()));
+    };
+    Ok(Reply::Denied { denial: denial(&standing, claim.now), reason })
+}
+
+/// Where an authorization stands towards a request, and what was noted of it.
+fn standing(sql: &SqlStorage, key: &Key, binding: &str) -> Result<Option<(Standing, Option<String>)>> {
     let rows: Vec<Row> = sql
         .exec(
             "SELECT binding, state, lease_until, answered, reason FROM authorizations WHERE asset = ?1 AND nonce = ?2",
-            vec![claim.key.asset.as_str().into(), claim.key.nonce.as_str().into()],
+            vec![key.asset.as_str().into(), key.nonce.as_str().into()],
         )?
         .to_array()?;
-    let Some(row) = rows.into_iter().next() else {
-        return Err(worker::Error::RustError("an authorization is neither claimed nor there".to_owned()));
-    };
-    let standing = Standing {
-        state: row.state,
-        same_request: row.binding == claim.binding,
-        answered: row.answered != 0,
-        lease_until: row.lease_until,
-    };
-    Ok(Reply::Denied { denial: denial(&standing, claim.now), reason: row.reason })
+    Ok(rows.into_iter().next().map(|row| {
+        let standing = Standing {
+            state: row.state,
+            same_request: row.binding == binding,
+            answered: row.answered != 0,
+            lease_until: row.lease_until,
+        };
+        (standing, row.reason)
+    }))
 }
 
 /// Applies an event by its rule, in one conditional statement; whether it changed anything.

@@ -89,6 +89,7 @@ fn outcome(config: &Config, facts: &Facts) -> String {
         Decision::PassThrough => "pass".into(),
         Decision::Preflight => "preflight".into(),
         Decision::Challenge(challenge) => challenge.problem.code.as_str().into(),
+        Decision::Doubt(challenge, _) => format!("{}?", challenge.problem.code.as_str()),
         Decision::Refuse(problem) => problem.code.as_str().into(),
         Decision::Charge(charge) => format!("charge {:?}", charge.standing),
     }
@@ -117,7 +118,7 @@ fn a_good_payment_is_charged_for_our_requirement() {
     let Decision::Charge(charge) = decide(&config, &facts) else { panic!("not charged") };
     assert_eq!(charge.standing, Standing::Good);
     assert_eq!(charge.requirement, requirement_of(&config, 0));
-    assert_eq!(charge.resource.url, "https://gate/paid/x");
+    assert_eq!(charge.offer.resource.url, "https://gate/paid/x");
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn the_claim_is_bound_to_method_path_and_query() {
         let mut facts = paying(&config, |_| {});
         change(&mut facts);
         let Decision::Charge(charge) = decide(&config, &facts) else { panic!("not charged") };
-        charge.binding
+        charge.identity.binding
     };
     let plain = binding(&|_| {});
     assert_eq!(plain, binding(&|_| {}));
@@ -141,18 +142,53 @@ fn the_claim_is_bound_to_method_path_and_query() {
 fn the_signed_fields_are_held_against_the_route_not_against_the_echo() {
     let config = config(&[]);
     let cases: [(fn(&mut Authorization), &str); 8] = [
-        (|a| a.to = Address::repeat_byte(1), "wrong_recipient"),
-        (|a| a.value = U256::from(999), "wrong_amount"),
-        (|a| a.value = U256::from(1_001), "wrong_amount"),
-        (|a| a.valid_before = U256::from(NOW), "authorization_expired"),
-        (|a| a.valid_before = U256::from(NOW + 59), "authorization_expires_too_soon"),
+        (|a| a.to = Address::repeat_byte(1), "wrong_recipient?"),
+        (|a| a.value = U256::from(999), "wrong_amount?"),
+        (|a| a.value = U256::from(1_001), "wrong_amount?"),
+        (|a| a.valid_before = U256::from(NOW), "authorization_expired?"),
+        (|a| a.valid_before = U256::from(NOW + 59), "authorization_expires_too_soon?"),
         (|a| a.valid_before = U256::from(NOW + 60), "charge Good"),
-        (|a| a.valid_after = U256::from(NOW + 1), "authorization_not_yet_valid"),
-        (|a| a.valid_before = U256::MAX, "authorization_valid_too_long"),
+        (|a| a.valid_after = U256::from(NOW + 1), "authorization_not_yet_valid?"),
+        (|a| a.valid_before = U256::MAX, "authorization_valid_too_long?"),
     ];
     for (change, expected) in cases {
         assert_eq!(outcome(&config, &paying(&config, change)), expected);
     }
+}
+
+// Right when it was signed, wrong now: whoever answers must ask the books before it asks for money.
+#[test]
+fn a_payment_that_may_have_settled_is_a_doubt_and_garbage_is_not() {
+    let config = config(&[]);
+    let late = paying(&config, |a| a.valid_before = U256::from(NOW + 1));
+    let Decision::Doubt(challenge, identity) = decide(&config, &late) else { panic!("no doubt") };
+    assert_eq!(challenge.problem.code, Code::AuthorizationExpiresTooSoon);
+    assert_eq!((identity.payer, identity.nonce), (key(7).1, B256::repeat_byte(9)));
+    let strict = self::config(&[("SMART_WALLETS", json!("false"))]);
+    let requirement = requirement_of(&strict, 0);
+    let mut expired = authorization(1_000);
+    expired.valid_before = U256::from(NOW);
+    let forged = encode_header(&payment(requirement, &expired, &sign(&expired, requirement, 8)));
+    let facts = Facts { payment_signature: Some(forged), ..request("GET", "/paid/x") };
+    assert_eq!(outcome(&strict, &facts), "authorization_expired", "a stranger's signature is worth no look");
+}
+
+#[test]
+fn methods_that_lead_around_the_gate_are_refused() {
+    let config = config(&[("ROUTES", json!({ "/any": "$1", "GET /any": "free" }))]);
+    assert_eq!(outcome(&config, &request("TRACE", "/free")), "method_forbidden");
+    assert_eq!(outcome(&config, &request("OPTIONS", "/any")), "payment_required");
+    let preflight = |path: &str| Facts { preflight_for: Some("GET".into()), ..request("OPTIONS", path) };
+    assert_eq!(outcome(&config, &preflight("/any")), "preflight", "answered here: it does not reach the origin");
+    assert_eq!(outcome(&config, &preflight("/free")), "pass");
+}
+
+#[test]
+fn a_challenge_fits_into_a_header() {
+    let config = config(&[]);
+    let long = Facts { query: Some("q".repeat(12_000)), ..request("GET", "/paid/x") };
+    let Decision::Challenge(challenge) = decide(&config, &long) else { panic!("not challenged") };
+    assert!(challenge.header.len() < 4_096);
 }
 
 #[test]
@@ -160,13 +196,13 @@ fn another_price_does_not_come_from_the_client() {
     let config = config(&[]);
     // A payment that is right for the cheap route, presented to the dear one.
     let facts = Facts { method: "POST".into(), path: "/before".into(), ..paying(&config, |_| {}) };
-    assert_eq!(outcome(&config, &facts), "wrong_amount");
+    assert_eq!(outcome(&config, &facts), "wrong_amount?");
     // The echo of the dear requirement around a signature for less.
     let dear = requirement_of(&config, 1);
     let cheap = authorization(1);
     let header = encode_header(&payment(dear, &cheap, &sign(&cheap, dear, 7)));
     let facts = Facts { payment_signature: Some(header), ..request("POST", "/before") };
-    assert_eq!(outcome(&config, &facts), "wrong_amount");
+    assert_eq!(outcome(&config, &facts), "wrong_amount?");
 }
 
 #[test]

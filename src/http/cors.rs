@@ -7,7 +7,7 @@ use super::headers::{
 /// What a script may read of our answers.
 #[must_use]
 pub fn exposed() -> String {
-    [PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE].map(capitalised).join(", ")
+    [PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE].map(in_capitals).join(", ")
 }
 
 /// `exposed`, and what the origin exposes besides.
@@ -24,9 +24,9 @@ pub fn exposed_with(origins: Option<&str>) -> String {
 #[must_use]
 pub fn allowed_headers(requested: Option<&str>) -> String {
     let always = [
-        capitalised(PAYMENT_SIGNATURE),
-        capitalised(X_PAYMENT),
-        capitalised(SIGN_IN_WITH_X),
+        in_capitals(PAYMENT_SIGNATURE),
+        in_capitals(X_PAYMENT),
+        in_capitals(SIGN_IN_WITH_X),
         // The official clients send this response header on requests; it is meaningless and it triggers a preflight.
         "Access-Control-Expose-Headers".to_owned(),
         "Authorization".to_owned(),
@@ -44,8 +44,8 @@ fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-/// `payment-required` as people write it.
-fn capitalised(name: &str) -> String {
+/// `payment-required` as the standard writes it.
+fn in_capitals(name: &str) -> String {
     name.to_ascii_uppercase()
 }
 

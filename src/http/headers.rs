@@ -48,6 +48,9 @@ const HOP_BY_HOP: [&str; 8] = [
 // An origin that honours one of these serves another method than the one that was priced.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
+// An origin that honours one of these (IIS, some PHP frameworks) serves another path than the one that was priced.
+const PATH_OVERRIDES: [&str; 3] = ["x-original-url", "x-rewrite-url", "x-original-uri"];
+
 // With one of the conditions an origin may answer 304, and the buyer would have paid for nothing; a paid WebSocket is
 // not there yet, and its answer could not be held back until it is paid.
 const NOT_WHEN_PAID: [&str; 6] =
@@ -91,6 +94,7 @@ pub fn reaches_origin(name: &str, passage: Passage, named_by_connection: &[Strin
         || PAYMENT.contains(&name)
         || HOP_BY_HOP.contains(&name)
         || METHOD_OVERRIDES.contains(&name)
+        || PATH_OVERRIDES.contains(&name)
         || named_by_connection.iter().any(|named| named.replace('_', "-") == name)
         || (passage == Passage::Paid && NOT_WHEN_PAID.contains(&name));
     !dropped
@@ -99,7 +103,8 @@ pub fn reaches_origin(name: &str, passage: Passage, named_by_connection: &[Strin
 /// Whether a response header (name in lower case) goes back to the client.
 #[must_use]
 pub fn reaches_client(name: &str, passage: Passage) -> bool {
-    let forged = PAYMENT.contains(&name);
+    // An origin that echoes what it got would hand our secret out.
+    let forged = PAYMENT.contains(&name) || name.starts_with("x-edge402-");
     let caching = passage == Passage::Paid && SHARED_CACHING.contains(&name);
     !forged && !caching && !HOP_BY_HOP.contains(&name)
 }
@@ -121,7 +126,7 @@ mod tests {
 
     #[test]
     fn payment_and_trust_headers_never_reach_the_origin() {
-        for name in PAYMENT.iter().chain(&HOP_BY_HOP).chain(&METHOD_OVERRIDES) {
+        for name in PAYMENT.iter().chain(&HOP_BY_HOP).chain(&METHOD_OVERRIDES).chain(&PATH_OVERRIDES) {
             assert!(!reaches_origin(name, Passage::Free, &[]), "{name}");
         }
         for name in
@@ -147,6 +152,7 @@ mod tests {
     #[test]
     fn an_origin_cannot_forge_a_receipt_or_make_a_paid_answer_cacheable() {
         assert!(!reaches_client(PAYMENT_RESPONSE, Passage::Free));
+        assert!(!reaches_client(X_EDGE402_SECRET, Passage::Free));
         assert!(!reaches_client("cdn-cache-control", Passage::Paid));
         assert!(reaches_client("cache-control", Passage::Free));
         assert!(reaches_client("etag", Passage::Paid));

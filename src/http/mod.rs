@@ -4,3 +4,4 @@ pub mod cors;
 pub mod headers;
 pub mod path;
 pub mod problem;
+pub mod redirect;

@@ -54,6 +54,8 @@ pub enum Code {
     PaymentMalformed,
     /// The facilitator will not deal with this payer.
     PayerForbidden,
+    /// TRACE and CONNECT: one echoes what only the origin may see, the other leads past the gate.
+    MethodForbidden,
     /// No route under `DEFAULT = "deny"`.
     NoSuchRoute,
     /// The same authorization is being worked on.
@@ -78,7 +80,7 @@ pub enum Code {
 
 impl Code {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::PaymentRequired,
         Self::WrongNetwork,
         Self::WrongAsset,
@@ -103,6 +105,7 @@ impl Code {
         Self::UnsupportedVersion,
         Self::PaymentMalformed,
         Self::PayerForbidden,
+        Self::MethodForbidden,
         Self::NoSuchRoute,
         Self::PaymentInFlight,
         Self::PaymentAlreadyUsed,
@@ -229,6 +232,9 @@ impl Code {
             ),
             Self::PayerForbidden => {
                 (403, "payer_forbidden", "The facilitator does not deal with this payer", "use another wallet")
+            }
+            Self::MethodForbidden => {
+                (403, "method_forbidden", "This method is not passed on", "use another method than TRACE or CONNECT")
             }
             Self::NoSuchRoute => {
                 (404, "no_such_route", "Nothing is served here", "see the API's documents for its routes")

@@ -137,16 +137,27 @@ pub enum Denial {
     Owed,
 }
 
-/// Whether a claim may be taken over: from `Released`, or from a `Claimed` whose lease has run out, for the same request.
-/// A `Settling` one never is, however old: money may have moved.
+/// A claim is taken over from here at any time.
+pub const FREE: State = State::Released;
+/// And from here once the lease has run out. A settling one never is, however old: money may have moved.
+pub const FREE_AFTER_LEASE: State = State::Claimed;
+
+/// Whether a claim for the same request may be taken over. The claiming statement is written from the same constants.
 #[must_use]
-pub const fn may_claim_again(standing: &Standing, now: u64) -> bool {
+pub fn may_claim_again(standing: &Standing, now: u64) -> bool {
     standing.same_request
-        && match standing.state {
-            State::Released => true,
-            State::Claimed => standing.lease_until <= now,
-            State::Settling | State::Settled | State::Refused | State::Unknown => false,
-        }
+        && (standing.state == FREE || (standing.state == FREE_AFTER_LEASE && standing.lease_until <= now))
+}
+
+/// Why no fresh challenge may be sent for an authorization that stands so: money may have moved by it, or may yet. `None`
+/// where a challenge is right.
+#[must_use]
+pub const fn forbids_challenge(standing: &Standing, now: u64) -> Option<Denial> {
+    match standing.state {
+        State::Released | State::Refused => None,
+        State::Claimed if standing.lease_until <= now => None,
+        State::Claimed | State::Settling | State::Settled | State::Unknown => Some(denial(standing, now)),
+    }
 }
 
 /// Why an authorization that stands so cannot be claimed at `now`.
@@ -203,6 +214,17 @@ mod tests {
             assert!(rule.from.contains(&state), "{state:?}");
         }
         assert!(!rule.own_attempt_only);
+    }
+
+    #[test]
+    fn a_challenge_is_sent_only_where_no_money_can_have_moved() {
+        for same_request in [true, false] {
+            for state in State::ALL {
+                let standing = Standing { state, same_request, answered: false, lease_until: 0 };
+                let moved = matches!(state, State::Settling | State::Settled | State::Unknown);
+                assert_eq!(forbids_challenge(&standing, 1).is_some(), moved, "{state:?}");
+            }
+        }
     }
 
     proptest! {

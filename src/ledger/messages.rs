@@ -39,6 +39,15 @@ pub struct Claim {
 pub enum Command {
     /// May this request have this authorization?
     Claim(Box<Claim>),
+    /// Is this authorization one that a fresh challenge must not be sent for? Changes nothing.
+    Look {
+        /// Which authorization.
+        key: Key,
+        /// A hash of method, path and query.
+        binding: String,
+        /// Unix seconds.
+        now: u64,
+    },
     /// This became of it.
     Record {
         /// Which authorization.
@@ -67,6 +76,11 @@ pub enum Reply {
         denial: Denial,
         /// What was noted of it: a facilitator's reason.
         reason: Option<String>,
+    },
+    /// What was looked for.
+    Seen {
+        /// Why no challenge may be sent; `None` where one may.
+        denial: Option<Denial>,
     },
     /// Whether the event changed anything.
     Recorded {

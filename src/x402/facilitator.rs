@@ -1,8 +1,9 @@
 //! What a facilitator's answers mean (`protocol.md` 5.2). Settlement has three outcomes, not two.
 //!
-//! A body with a verdict is believed whatever the status, and only a verdict is: everything else is *unknown*. Taking a
-//! time-out or a 500 for "not paid" makes an honest client sign again and pay twice (`anchors.md` 4.2, 10); taking any
-//! answer for "paid" gives the resource away (4.2, 11).
+//! Success is believed only whole: 2xx, `success: true`, a transaction's hash, our payer, our network; taking less for
+//! "paid" gives the resource away. A failure is believed only if its reason is one that is given before anything is
+//! broadcast; taking a time-out, a 500 or a reason that nobody knows for "not paid" makes an honest client sign again and
+//! pay twice. Everything else is *unknown* (`anchors.md` 4.2, 10 and 11).
 
 use crate::evm::Address;
 use crate::evm::network::Network;
@@ -56,8 +57,10 @@ pub fn read_verification(status: u16, body: &[u8], expected: Expected) -> Verifi
         }
         Some(true) if !same_payer(&answer, expected) => Verification::Unavailable("valid for another payer".to_owned()),
         Some(true) => Verification::Valid,
-        // A server error is not a verdict on the payment, whatever it carries.
-        Some(false) if status < 500 => Verification::Invalid(reason(&answer, "invalidReason")),
+        // A server's trouble is not a verdict on the payment, whatever it carries.
+        Some(false) if is_verdict(status, &reason(&answer, "invalidReason")) => {
+            Verification::Invalid(reason(&answer, "invalidReason"))
+        }
         _ => Verification::Unavailable(format!("status {status} without a verdict")),
     }
 }
@@ -77,12 +80,12 @@ pub fn read_settlement(status: u16, body: &[u8], expected: Expected) -> Outcome 
         Some(true) if !same_payer(&answer, expected) => unknown("settled for another payer".to_owned(), transaction),
         Some(true) if !same_network(&answer, expected) => unknown("settled on another network".to_owned(), transaction),
         Some(true) => match transaction {
-            Some(hash) if hash.len() <= 128 && hash.bytes().all(|b| b.is_ascii_graphic()) => Outcome::Settled(hash),
+            Some(hash) if is_transaction_hash(&hash) => Outcome::Settled(hash),
             _ => unknown("success without a transaction".to_owned(), None),
         },
         Some(false) => {
             let reason = reason(&answer, "errorReason");
-            if status < 500 && is_definite(&reason, transaction.is_some()) {
+            if status < 500 && transaction.is_none() && is_definite(&reason) {
                 Outcome::Refused(reason)
             } else {
                 unknown(reason, transaction)
@@ -95,31 +98,78 @@ pub fn read_settlement(status: u16, body: &[u8], expected: Expected) -> Outcome 
 /// Stands for a reason that was not given.
 const NO_REASON: &str = "no_reason_given";
 
-/// Whether a failure proves that no money moves. A reason counts as a proof only if it is one of those that facilitators
-/// give *before* they broadcast, or that names a transaction that was reverted; the rest, and all that is not a code (the
-/// reference facilitator puts an exception's text there, an RPC time-out after the broadcast among them), proves nothing.
-fn is_definite(reason: &str, broadcast: bool) -> bool {
-    const REVERTED: [&str; 2] = ["invalid_transaction_state", "settle_exact_failed_onchain"];
-    const OPEN_ENDS: [&str; 13] = [
-        "pending",
-        "timed_out",
-        "timeout",
+/// Reasons that facilitators give before they broadcast anything, so that they prove that no money moves.
+const DEFINITE: [&str; 20] = [
+    "insufficient_funds",
+    "invalid_payload",
+    "invalid_payment",
+    "invalid_payment_requirements",
+    "invalid_network",
+    "invalid_scheme",
+    "invalid_x402_version",
+    "payment_expired",
+    "asset_not_deployed_contract",
+    "eip6492_factory_not_allowed",
+    "smart_wallet_deployment_failed",
+    "self_send_not_allowed",
+    "amount_too_low",
+    "kyt_risk_detected",
+    "request_blocked_by_location",
+    "invalid_exact_evm_payload_authorization_from_address_kyt",
+    "invalid_exact_evm_payload_authorization_valid_after",
+    "invalid_exact_evm_payload_authorization_valid_before",
+    "invalid_exact_evm_payload_authorization_value",
+    "invalid_exact_evm_payload_authorization_value_mismatch",
+];
+
+/// The same of the `exact` scheme on EVM. Of its other reasons `nonce_already_used` may be our own settlement,
+/// `transaction_failed` stands for any exception, a failed simulation may be a spent nonce, and a mismatched event is a
+/// transaction.
+const DEFINITE_EXACT_EVM: [&str; 11] = [
+    "scheme",
+    "network_mismatch",
+    "signature",
+    "payload_signature",
+    "recipient_mismatch",
+    "payload_recipient_mismatch",
+    "missing_eip712_domain",
+    "eip3009_not_supported",
+    "token_name_mismatch",
+    "token_version_mismatch",
+    "insufficient_balance",
+];
+
+/// Whether a failure without a transaction proves that no money moves. A list of what does, not of what does not: reasons
+/// are open strings, and the reference facilitator puts an exception's text there, an RPC time-out after the broadcast
+/// among them.
+fn is_definite(reason: &str) -> bool {
+    DEFINITE.contains(&reason)
+        || reason.strip_prefix("invalid_exact_evm_").is_some_and(|rest| DEFINITE_EXACT_EVM.contains(&rest))
+}
+
+/// Whether a "no" from `/verify` is about the payment, and not about the facilitator or our account with it: paying
+/// again would cure neither.
+fn is_verdict(status: u16, reason: &str) -> bool {
+    const OPERATIONAL: [&str; 10] = [
         "unexpected",
         "unknown",
-        "nonce_already_used",
-        "nonce_used",
-        "duplicate_settlement",
-        "transaction_failed",
-        "node_failure",
-        "event_mismatch",
         "internal",
+        "rpc",
+        "timeout",
+        "timed_out",
+        "rate_limit",
+        "unauthorized",
+        "unsupported",
         NO_REASON,
     ];
-    let is_code = !reason.is_empty()
-        && reason.len() <= 100
-        && reason.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-    let open = OPEN_ENDS.iter().any(|end| reason.contains(end));
-    is_code && (REVERTED.contains(&reason) || (!broadcast && !open))
+    status < 500
+        && !matches!(status, 401 | 403 | 404 | 429)
+        && !OPERATIONAL.iter().any(|part| reason.to_ascii_lowercase().contains(part))
+}
+
+/// A transaction on an EVM network: 0x and 64 digits. `"pending"` is none.
+fn is_transaction_hash(text: &str) -> bool {
+    text.strip_prefix("0x").is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// Whether `/verify` says that the authorization has been spent: no fresh challenge is sent for that.
@@ -175,6 +225,7 @@ mod tests {
     use proptest::prelude::*;
 
     const PAYER: &str = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266";
+    const HASH: &str = "0xcaf048016dfba6f2bdb88337a23231651aa102d0a8c5d20e3030cb5ab9a24693";
 
     fn expected() -> Expected {
         Expected { payer: PAYER.parse().unwrap(), network: Network::new(84532) }
@@ -190,28 +241,31 @@ mod tests {
 
     #[test]
     fn only_a_whole_success_is_a_success() {
-        let whole = format!(r#"{{"success":true,"transaction":"0xab","network":"eip155:84532","payer":"{PAYER}"}}"#);
-        assert_eq!(settled(200, &whole), Outcome::Settled("0xab".into()));
-        let v1 = r#"{"success":true,"transaction":"0xab","network":"base-sepolia"}"#;
-        assert_eq!(settled(200, v1), Outcome::Settled("0xab".into()));
-        for (status, body) in [
-            (500, whole.as_str()),
-            (200, r#"{"success":true,"transaction":"","network":"eip155:84532"}"#),
-            (200, r#"{"success":true,"network":"eip155:84532"}"#),
-            (200, r#"{"success":true,"transaction":"0xab"}"#),
-            (200, r#"{"success":true,"transaction":"0xab","network":"eip155:8453"}"#),
-            (
-                200,
-                r#"{"success":true,"transaction":"0xab","network":"eip155:84532","payer":"0x0000000000000000000000000000000000000001"}"#,
-            ),
-            (200, r#"{"success":true,"transaction":"0xab","network":"eip155:84532","payer":7}"#),
-            (200, r#"{"success":"true","transaction":"0xab","network":"eip155:84532"}"#),
-            (200, r#"{"success":1}"#),
-            (200, "true"),
-            (200, ""),
-            (200, r#"{"success":true,"#),
+        let answer = |transaction: &str, network: &str, payer: &str| {
+            format!(r#"{{"success":true,"transaction":"{transaction}","network":"{network}","payer":"{payer}"}}"#)
+        };
+        let whole = answer(HASH, "eip155:84532", PAYER);
+        assert_eq!(settled(200, &whole), Outcome::Settled(HASH.into()));
+        assert_eq!(settled(200, &answer(HASH, "base-sepolia", &PAYER.to_lowercase())), Outcome::Settled(HASH.into()));
+        let unnamed = format!(r#"{{"success":true,"transaction":"{HASH}","network":"eip155:84532"}}"#);
+        assert_eq!(settled(200, &unnamed), Outcome::Settled(HASH.into()), "a payer may be left out");
+        for transaction in ["", "0x", "pending", "0xab", &HASH[2..], &HASH.replace('c', "g"), &format!("{HASH}0")] {
+            assert!(is_unknown(&settled(200, &answer(transaction, "eip155:84532", PAYER))), "{transaction:?}");
+        }
+        assert!(is_unknown(&settled(500, &whole)));
+        assert!(is_unknown(&settled(200, &answer(HASH, "eip155:8453", PAYER))));
+        assert!(is_unknown(&settled(200, &answer(HASH, "eip155:84532", "0x0000000000000000000000000000000000000001"))));
+        for body in [
+            r#"{"success":true,"network":"eip155:84532"}"#,
+            r#"{"success":true}"#,
+            &whole.replace("true", "\"true\""),
+            &whole.replace("true", "1"),
+            &whole.replace(&format!("\"{PAYER}\""), "7"),
+            "true",
+            "",
+            r#"{"success":true,"#,
         ] {
-            assert!(is_unknown(&settled(status, body)), "{status} {body}");
+            assert!(is_unknown(&settled(200, body)), "{body}");
         }
     }
 
@@ -225,21 +279,25 @@ mod tests {
         for reason in ["insufficient_funds", "invalid_exact_evm_insufficient_balance", "invalid_exact_evm_signature"] {
             assert_eq!(settled(200, &no(reason, "")), Outcome::Refused(reason.into()));
             assert_eq!(settled(400, &no(reason, "")), Outcome::Refused(reason.into()));
-            assert!(is_unknown(&settled(200, &no(reason, "0xab"))), "{reason} after a broadcast");
+            assert!(is_unknown(&settled(200, &no(reason, HASH))), "{reason} after a broadcast");
             assert!(is_unknown(&settled(500, &no(reason, ""))), "{reason} with a server error");
         }
-        assert_eq!(
-            settled(200, &no("invalid_transaction_state", "0xab")),
-            Outcome::Refused("invalid_transaction_state".into())
-        );
         for reason in [
             "settlement_pending",
             "invalid_exact_evm_nonce_already_used",
+            "invalid_exact_evm_transaction_simulation_failed",
+            "invalid_exact_evm_transaction_failed",
+            "invalid_exact_evm_transfer_event_mismatch",
+            "invalid_transaction_state",
             "unexpected_settle_error",
             "unknown_error",
+            "settle_failed",
+            "settlement_in_progress",
+            "rpc_error",
+            "a_reason_of_tomorrow",
             "settle_exact_evm_transaction_confirmation_timed_out",
             "duplicate_settlement",
-            "invalid_exact_evm_transaction_failed",
+            "unauthorized",
             "Timed out while waiting for transaction",
             "",
         ] {
@@ -257,6 +315,9 @@ mod tests {
         for (status, body) in [
             (500, r#"{"isValid":true}"#),
             (500, r#"{"isValid":false,"invalidReason":"unexpected_error"}"#),
+            (200, r#"{"isValid":false,"invalidReason":"unexpected_verify_error"}"#),
+            (401, r#"{"isValid":false,"invalidReason":"invalid_payload"}"#),
+            (200, r#"{"isValid":false}"#),
             (200, r#"{"isValid":"true"}"#),
             (200, r#"{"isValid":true,"payer":"0x0000000000000000000000000000000000000001"}"#),
             (200, "{}"),

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
 const [, , optionsFile] = process.argv;
-const { bindings, persistPath, port, ...worker } = JSON.parse(readFileSync(optionsFile, 'utf8'));
+const { bindings, persistPath, port, service, ...worker } = JSON.parse(readFileSync(optionsFile, 'utf8'));
 // It holds the Worker's secrets.
 rmSync(optionsFile);
 
@@ -19,6 +19,7 @@ const miniflare = new Miniflare({
   bindings,
   host: '127.0.0.1',
   cf: false,
+  serviceBindings: service ? { ORIGIN_SERVICE: { external: { address: new URL(service).host, http: {} } } } : {},
   log: new Log(LogLevel.INFO),
   durableObjectsPersist: persistPath,
   unsafeDirectSockets: [{ host: '127.0.0.1', port }],

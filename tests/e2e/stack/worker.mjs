@@ -18,13 +18,14 @@ const MODULE_TYPES = { '.js': 'ESModule', '.mjs': 'ESModule', '.wasm': 'Compiled
  * @param {string} [options.persist] folder for Durable Objects, to start again on the state of an earlier Worker
  * @param {number} [options.port] 0, the default, takes a free one
  * @param {string} [options.config] another wrangler.toml
+ * @param {string} [options.service] URL of an HTTP server to bind as ORIGIN_SERVICE
  * @returns {Promise<{url: string, pid: number, persistPath: string, logs: () => string,
  *   memory: () => number | undefined, kill: () => Promise<void>, stop: () => Promise<void>}>} `memory`: workerd's
  *   resident bytes; `kill`: SIGKILL to all of it at once.
  */
-export async function startWorker({ vars, secrets = {}, persist, port = 0, config = join(ROOT, 'wrangler.toml') }) {
+export async function startWorker({ vars, secrets = {}, persist, port = 0, config = join(ROOT, 'wrangler.toml'), service }) {
   const persistPath = persist ?? freshDirectory('objects');
-  const options = { ...readWrangler(config), bindings: { ...vars, ...secrets }, persistPath, port };
+  const options = { ...readWrangler(config), bindings: { ...vars, ...secrets }, persistPath, port, service };
   const optionsFile = join(freshDirectory('worker'), 'options.json');
   writeFileSync(optionsFile, JSON.stringify(options), { mode: 0o600 });
   const host = startProcess({ name: 'worker', command: process.execPath, args: [HOST, optionsFile] });
