@@ -1,7 +1,7 @@
 # Every target does the set-up that it needs by itself; a second run skips what is there.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help demo test build check lint setup bundle e2e native wasm clean
+.PHONY: help demo test build check lint setup tools bundle e2e native wasm fuzz clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -12,7 +12,7 @@ demo: build ## A real client pays through the Worker on a real local chain (ONCE
 test: setup ## All the tests: lints, native, wasm, and end to end in workerd on a local chain
 	@scripts/test
 
-build: setup ## The release bundle, where wrangler.toml's `main` points
+build: tools ## The release bundle, where wrangler.toml's `main` points
 	@scripts/build
 
 check: ## Is wrangler.toml in order? Prints every mistake, or the route table (ARGS="path --env name")
@@ -20,14 +20,14 @@ check: ## Is wrangler.toml in order? Prints every mistake, or the route table (A
 	@cargo run --quiet --locked --bin edge402-check -- $(ARGS)
 
 lint: ## rustfmt, clippy, doc warnings, shell and JavaScript syntax, cargo deny
-	@scripts/setup deny
-	@scripts/lint deny
+	@scripts/setup lint
+	@scripts/lint
 
 native: ## The native tests alone: seconds
 	@scripts/setup native
 	@scripts/test native
 
-wasm: setup ## The vectors, in wasm
+wasm: tools ## The vectors, in wasm
 	@scripts/test wasm
 
 e2e: build ## The end-to-end tests alone (ARGS="tests/e2e/paid.test.mjs")
@@ -36,8 +36,14 @@ e2e: build ## The end-to-end tests alone (ARGS="tests/e2e/paid.test.mjs")
 bundle: build ## What a deployment would upload, and its size
 	@scripts/bundle-size
 
-setup: ## System packages, the wasm32 toolchain, wasm-bindgen, worker-build, npm packages
+tools:
+	@scripts/setup build
+
+setup: ## System packages, the wasm32 toolchain, wasm-bindgen, worker-build, cargo-deny, npm packages
 	@scripts/setup
+
+fuzz: ## Everything that a stranger sends, through libFuzzer (needs a nightly toolchain; SECONDS_EACH=60)
+	@scripts/fuzz
 
 clean: ## Forget what was built here (the tools in the cache stay)
 	@rm -rf target build .wrangler tests/e2e/.run
