@@ -6,6 +6,9 @@ ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # Outside the clone, so that a second clone (and a CI run in one) does not build the tools again.
 CACHE=${EDGE402_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/edge402}
 LOGS=$CACHE/logs
+# Where cargo builds. CI sets it to a place outside its clone, so that dependencies are compiled once a machine.
+TARGET=${EDGE402_TARGET:-$ROOT/target}
+export CARGO_TARGET_DIR=$TARGET
 mkdir -p "$CACHE" "$LOGS"
 export PATH="$HOME/.cargo/bin:$PATH"
 
@@ -46,7 +49,7 @@ wasm_environment() {
   export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER=${tool}-test-runner
   export WASM_OPT_BIN=$ROOT/node_modules/.bin/wasm-opt ESBUILD_BIN=$ROOT/node_modules/.bin/esbuild
   # One target folder a toolchain: two that share one throw each other's work away.
-  export CARGO_TARGET_DIR=$ROOT/target/wasm
+  export CARGO_TARGET_DIR=$TARGET/wasm
   if [ "$WASM_WAY" = debian ]; then
     # The second toolchain is not rustup's: its cargo and rustc stand first on the path.
     export PATH="/usr/bin:$PATH" RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo

@@ -8,7 +8,7 @@ fuzz_target!(|path: &str| {
     let Ok(canonical) = CanonicalPath::new(path) else { return };
     assert_eq!(canonical.as_str(), path);
     let lower = path.to_ascii_lowercase();
-    for ambiguous in ["//", "\\", "%2f", "%5c", "%2e", "%00", "/../", "/./", "%25%"] {
+    for ambiguous in ["//", "\\", "%2f", "%5c", "%2e", "%00", "%252", "/../", "/./"] {
         assert!(!lower.contains(ambiguous), "{path:?} holds {ambiguous}");
     }
     assert!(canonical.segments().iter().all(|segment| !segment.is_empty() && segment != "." && segment != ".."));

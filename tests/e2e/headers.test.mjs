@@ -185,11 +185,17 @@ test('an origin that fails cannot make a failure look like a challenge or a rece
 
 test('a paid answer is nobody else’s: the origin is asked anew for each payment', async () => {
   let made = 0;
-  scripted.answer = (request, response) => response.writeHead(200, { 'Cache-Control': 'public, max-age=3600', ETag: '"1"' }).end(`answer ${(made += 1)}`);
+  let asked;
+  scripted.answer = (request, response) => {
+    asked = request.headers;
+    response.writeHead(200, { 'Cache-Control': 'public, max-age=3600', ETag: '"1"' }).end(`answer ${(made += 1)}`);
+  };
   for (const expected of ['answer 1', 'answer 2']) {
     const payment = await authorize(trusted.url, '/play/cached', await stack.buyer());
     const response = await call(trusted.url, '/play/cached', { headers: payment.v2 });
     assert.equal(response.text, expected);
+    // There is no cache in workerd here; this is how it says to whoever is next that the request goes around theirs.
+    assert.equal(asked['cache-control'], 'no-cache');
     assert.equal(response.headers['cache-control'], 'private, no-store');
     assertRefused(await call(trusted.url, '/play/cached'), 402, 'payment_required');
   }
