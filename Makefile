@@ -36,7 +36,7 @@ e2e: build ## The end-to-end tests alone (ARGS="tests/e2e/paid.test.mjs")
 bundle: build ## What a deployment would upload, and its size
 	@scripts/bundle-size
 
-tools:
+tools: ## The part of setup that a build needs
 	@scripts/setup build
 
 setup: ## System packages, the wasm32 toolchain, wasm-bindgen, worker-build, cargo-deny, npm packages

@@ -151,8 +151,9 @@ pub fn decide<'a>(config: &'a Config, facts: &Facts) -> Decision<'a> {
     }
     let terms = match terms(config, &facts.method, &path) {
         Ok(terms) => terms,
-        Err(problem) if facts.preflight_for.is_none() => return Decision::Refuse(problem),
-        Err(_) => None,
+        // OPTIONS need not be a route for a browser to ask about another method.
+        Err(problem) if problem.code == Code::NoSuchRoute && facts.preflight_for.is_some() => None,
+        Err(problem) => return Decision::Refuse(problem),
     };
     if let Some(method) = &facts.preflight_for {
         // Free where either is priced: what the browser asks about, or OPTIONS itself. It never reaches the origin then,
@@ -174,7 +175,7 @@ fn terms<'a>(config: &'a Config, method: &str, path: &CanonicalPath) -> Result<O
     match config.route(method, path) {
         Err(_) => Err(Problem::new(
             Code::PathNotCanonical,
-            "`;` parameters, or dots or spaces at the end of a name, decide the path's price",
+            "escapes, `;` parameters, or dots or spaces at the end of a name decide the path's price",
         )),
         Ok(None) if config.unrouted == Unrouted::Deny => Err(Code::NoSuchRoute.into()),
         Ok(route) => Ok(route.and_then(|route| route.terms.as_ref())),
@@ -273,8 +274,9 @@ fn may_have_been_right<'a>(
             | Code::AuthorizationNotYetValid
             | Code::AuthorizationValidTooLong
     );
-    let named = |requirement: &&Requirement| match &payment.choice {
-        Choice::Network(network) => Some(requirement.asset.network) == *network,
+    let requirement = match &payment.choice {
+        _ if !changes => None,
+        Choice::Network(network) => on_network(terms, payment, *network),
         Choice::Accepted(accepted) => {
             let is = |key: &str, own: String| {
                 accepted
@@ -282,10 +284,12 @@ fn may_have_been_right<'a>(
                     .and_then(serde_json::Value::as_str)
                     .is_some_and(|text| text.eq_ignore_ascii_case(&own))
             };
-            is("network", requirement.asset.network.to_string()) && is("asset", requirement.asset.address.to_string())
+            terms.requirements.iter().find(|requirement| {
+                is("network", requirement.asset.network.to_string())
+                    && is("asset", requirement.asset.address.to_string())
+            })
         }
     };
-    let requirement = if changes { terms.requirements.iter().find(named) } else { None };
     requirement.filter(|requirement| check_signature(config, requirement, payment).is_ok())
 }
 
@@ -313,17 +317,17 @@ fn is_our_key(authorization: &str, prefix: &str) -> bool {
 fn requirement<'a>(terms: &'a Terms, payment: &Payment) -> Result<&'a Requirement, Problem> {
     match &payment.choice {
         Choice::Accepted(accepted) => match_accepted(&terms.requirements, accepted),
-        // These dialects name no asset. Where a network offers several, the recipient and the value are the same for
-        // all, and only the right one's domain lets the signature recover to the payer.
-        Choice::Network(network) => {
-            let offered: Vec<_> = terms.requirements.iter().filter(|r| Some(r.asset.network) == *network).collect();
-            let signed_for = if offered.len() > 1 { offered.iter().find(|r| recovers(r, payment)) } else { None };
-            signed_for
-                .or_else(|| offered.first())
-                .copied()
-                .ok_or_else(|| Problem::new(Code::WrongNetwork, "`network` is not one that this route offers"))
-        }
+        Choice::Network(network) => on_network(terms, payment, *network)
+            .ok_or_else(|| Problem::new(Code::WrongNetwork, "`network` is not one that this route offers")),
     }
+}
+
+/// For the dialects that name no asset. Where a network offers several, the recipient and the value are the same for all,
+/// and only the right one's domain lets the signature recover to the payer.
+fn on_network<'a>(terms: &'a Terms, payment: &Payment, network: Option<Network>) -> Option<&'a Requirement> {
+    let offered: Vec<_> = terms.requirements.iter().filter(|r| Some(r.asset.network) == network).collect();
+    let signed_for = if offered.len() > 1 { offered.iter().find(|r| recovers(r, payment)) } else { None };
+    signed_for.or_else(|| offered.first()).copied()
 }
 
 fn recovers(requirement: &Requirement, payment: &Payment) -> bool {

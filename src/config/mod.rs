@@ -81,7 +81,7 @@ impl Config {
     /// [`AmbiguousRoute`] when a tolerant origin would see a path under another route: it may be tolerant, or not.
     pub fn route(&self, method: &str, path: &CanonicalPath) -> Result<Option<&Route>, AmbiguousRoute> {
         let route = self.most_specific(method, path.segments());
-        if let Some(segments) = path.tolerant_segments() {
+        for segments in path.tolerant_readings() {
             let other = self.most_specific(method, segments);
             if route.map(std::ptr::from_ref) != other.map(std::ptr::from_ref) {
                 return Err(AmbiguousRoute);

@@ -142,6 +142,7 @@ fn the_most_specific_route_wins() {
     assert_eq!(pattern("GET", "/"), Ok("/*".into()));
     assert_eq!(pattern("GET", "/a/free;x=1"), Err(AmbiguousRoute), "free to one origin, priced to another");
     assert_eq!(pattern("GET", "/a/b%20"), Err(AmbiguousRoute), "the cheaper one to Windows");
+    assert_eq!(pattern("GET", "/a/b%3Fx/y"), Err(AmbiguousRoute), "the cheaper one to who unescapes before it cuts");
     assert_eq!(pattern("GET", "/a/c;x=1"), Ok("GET /a/*".into()));
 }
 

@@ -43,7 +43,9 @@ impl Sale<'_> {
                 return self.refuse(known.into(), Vec::new());
             }
             if let Err(problem) = self.verify(&request).await {
-                return self.refuse(problem, Vec::new());
+                // Another copy may have settled while the facilitator looked: then its "no" is about that.
+                let known = Ledger::of(self.env, identity).look(identity).await;
+                return self.refuse(known.map_or_else(Problem::from, |()| problem), Vec::new());
             }
         }
         let claim = match self.claim(request.clone()).await {
@@ -109,10 +111,11 @@ impl Sale<'_> {
         let lines = receipt.headers(self.charge.payment.dialect);
         match self.serve(Ok(outgoing)).await {
             Ok(answer) => {
+                let response = paid_answer(&answer, lines)?;
                 if let Settlement::Settled { transaction } = receipt.result {
                     self.later(claim, Event::Settled { transaction, answered: true });
                 }
-                paid_answer(&answer, lines)
+                Ok(response)
             }
             // Settled and not answered: the books say owed.
             Err(problem) => self.refuse(problem, lines),

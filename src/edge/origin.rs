@@ -44,6 +44,10 @@ impl Call<'_> {
     /// An unpriced request: as the client sent it, less what would deceive the origin.
     pub(super) async fn pass_through(&self) -> Result<Response> {
         let answer = self.send(&self.prepare(Passage::Free, None)?.request).await?;
+        // A WebSocket's `101` is headers for this hop only, and no new response can be made of it.
+        if answer.status() == 101 {
+            return Ok(answer);
+        }
         let untouched = names(&answer.headers()).iter().all(|name| reaches_client(name, Passage::Free));
         // The very object that the runtime gave: a new one would lose a WebSocket, and cost a copy of every header.
         if untouched { Ok(answer) } else { rebuilt(&answer, &filtered(&answer, Passage::Free)?) }
@@ -56,10 +60,16 @@ impl Call<'_> {
         timeout_seconds: u32,
     ) -> std::result::Result<Response, NoAnswer> {
         let Outgoing { request, controller } = outgoing;
-        within(timeout_seconds, controller, self.send(&request))
+        let answer = within(timeout_seconds, controller, self.send(&request))
             .await
             .ok_or(NoAnswer::TimedOut)?
-            .map_err(|error| NoAnswer::Unreachable(error.to_string()))
+            .map_err(|error| NoAnswer::Unreachable(error.to_string()))?;
+        // No response can be made of any other status, and it must not come to light when the money has moved.
+        if (200..600).contains(&answer.status()) {
+            Ok(answer)
+        } else {
+            Err(NoAnswer::Unreachable(format!("the origin answered with the status {}", answer.status())))
+        }
     }
 
     /// Builds what the origin gets. Nothing that can fail here may fail after money has moved.

@@ -174,6 +174,26 @@ fn a_payment_that_may_have_settled_is_a_doubt_and_garbage_is_not() {
 }
 
 #[test]
+fn a_doubt_is_looked_up_under_the_asset_that_was_signed_for() {
+    let token = json!({
+        "network": "eip155:84532", "address": "0x5FbDB2315678afecb367f032d93F642f64180aa3",
+        "name": "Test Dollar", "version": "1", "decimals": 6, "symbol": "TUSD",
+    });
+    let config = config(&[("ASSETS", json!([token]))]);
+    let requirements = &config.routes[0].terms.as_ref().unwrap().requirements;
+    let second = requirements.iter().find(|r| r.asset.symbol == "TUSD").unwrap();
+    let mut late = authorization(1_000);
+    late.valid_before = U256::from(NOW + 1);
+    let mut sent = payment(second, &late, &sign(&late, second, 7));
+    sent["scheme"] = "exact".into();
+    sent["network"] = "eip155:84532".into();
+    sent.as_object_mut().unwrap().remove("accepted");
+    let facts = Facts { x_payment: Some(encode_header(&sent)), ..request("GET", "/paid/x") };
+    let Decision::Doubt(_, identity) = decide(&config, &facts) else { panic!("no doubt") };
+    assert_eq!(identity.asset, second.asset.address);
+}
+
+#[test]
 fn methods_that_lead_around_the_gate_are_refused() {
     let config = config(&[("ROUTES", json!({ "/any": "$1", "GET /any": "free" }))]);
     assert_eq!(outcome(&config, &request("TRACE", "/free")), "method_forbidden");
@@ -181,6 +201,8 @@ fn methods_that_lead_around_the_gate_are_refused() {
     let preflight = |path: &str| Facts { preflight_for: Some("GET".into()), ..request("OPTIONS", path) };
     assert_eq!(outcome(&config, &preflight("/any")), "preflight", "answered here: it does not reach the origin");
     assert_eq!(outcome(&config, &preflight("/free")), "pass");
+    let options = self::config(&[("ROUTES", json!({ "OPTIONS /echo": "$1" }))]);
+    assert_eq!(outcome(&options, &preflight("/echo;x")), "path_not_canonical", "with or without asking for another");
 }
 
 #[test]

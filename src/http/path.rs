@@ -11,7 +11,7 @@ use std::fmt;
 pub struct CanonicalPath {
     raw: String,
     literal: Vec<String>,
-    tolerant: Option<Vec<String>>,
+    tolerant: Vec<Vec<String>>,
 }
 
 /// Why a path is refused.
@@ -81,8 +81,7 @@ impl CanonicalPath {
             }
             literal.push(form);
         }
-        let tolerant: Vec<String> = literal.iter().map(|segment| tolerant_form(segment).to_owned()).collect();
-        let tolerant = (tolerant != literal).then_some(tolerant);
+        let tolerant = tolerant_readings(&literal);
         Ok(Self { raw: raw.to_owned(), literal, tolerant })
     }
 
@@ -98,15 +97,35 @@ impl CanonicalPath {
         &self.literal
     }
 
-    /// The segments as a tolerant origin may see them; `None` where it sees the same.
-    #[must_use]
-    pub fn tolerant_segments(&self) -> Option<&[String]> {
-        self.tolerant.as_deref()
+    /// The segments as tolerant origins may see them, where that is something else.
+    pub fn tolerant_readings(&self) -> impl Iterator<Item = &[String]> {
+        self.tolerant.iter().map(Vec::as_slice)
     }
 }
 
-/// Servlet containers cut `;` parameters off, some origins unescape `%3f` and `%23` before they look for a query, Windows
-/// drops dots and spaces at the end of a name.
+/// Servlet containers cut `;` parameters off each segment, others cut the path at the first; some unescape `%3f` and `%23`
+/// before they look for a query; Windows drops dots and spaces at the end of a name.
+fn tolerant_readings(literal: &[String]) -> Vec<Vec<String>> {
+    let trimmed =
+        |segments: Vec<&str>| -> Vec<String> { segments.into_iter().map(|s| tolerant_form(s).to_owned()).collect() };
+    let cut_at = |stops: &[char]| {
+        let mut kept = Vec::new();
+        for segment in literal {
+            let name = segment.split(stops).next().unwrap_or(segment);
+            kept.push(name);
+            if name.len() < segment.len() {
+                break;
+            }
+        }
+        trimmed(kept)
+    };
+    let mut readings = vec![trimmed(literal.iter().map(String::as_str).collect()), cut_at(&['?', '#']), cut_at(&[';'])];
+    readings.retain(|reading| reading != literal);
+    readings.sort();
+    readings.dedup();
+    readings
+}
+
 fn tolerant_form(segment: &str) -> &str {
     segment.split([';', '?', '#']).next().unwrap_or(segment).trim_end_matches(['.', ' '])
 }
@@ -216,10 +235,15 @@ mod tests {
         assert_eq!(segments("/caf%C3%89"), segments("/caf%c3%a9"));
         assert_eq!(segments("/a%21"), segments("/a!"));
         assert!(segments("/").is_empty());
-        for path in ["/a;v=1/b", "/a./b", "/a%20/b%3Fc", "/a/b.%20.", "/a/b%23x"] {
-            assert_eq!(CanonicalPath::new(path).unwrap().tolerant_segments().unwrap(), ["a", "b"], "{path}");
-        }
-        assert_eq!(CanonicalPath::new("/a.b/c%20d").unwrap().tolerant_segments(), None);
+        let readings = |path: &str| {
+            let path = CanonicalPath::new(path).unwrap();
+            path.tolerant_readings().map(|segments| segments.join("/")).collect::<Vec<_>>()
+        };
+        assert_eq!(readings("/a;v=1/b"), ["a", "a/b"]);
+        assert_eq!(readings("/a./b%20"), ["a/b"]);
+        assert_eq!(readings("/a%3Fx/b"), ["a", "a/b"]);
+        assert_eq!(readings("/a/b%23x"), ["a/b"]);
+        assert!(readings("/a.b/c%20d").is_empty());
     }
 
     proptest! {

@@ -285,7 +285,7 @@ impl Code {
                 503,
                 "storage_unavailable",
                 "The payment could not be recorded now",
-                "nothing was charged; send the same payment again after Retry-After",
+                "this request charged nothing; do not sign a new payment, send the same one again after Retry-After",
             ),
         }
     }

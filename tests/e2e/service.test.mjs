@@ -1,10 +1,13 @@
 // The origin as a service binding, and the requests that are odd but legal: what holds for a URL holds for these.
 
 import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { after, test } from 'node:test';
-import { assertAnswered, assertRefused, authorize, call, receiptsOf, startStack, withoutEffect } from './helpers.mjs';
+import { assertAnswered, assertRefused, authorize, call, receiptsOf, startStack, until, withoutEffect } from './helpers.mjs';
+import { serve } from './stack/http.mjs';
 import { stopEverything } from './stack/processes.mjs';
 import { startWorker } from './stack/worker.mjs';
 
@@ -19,6 +22,47 @@ const byUrl = await startWorker({ vars: stack.vars({ ROUTES }), secrets });
 const { ORIGIN: _, ...vars } = stack.vars({ ROUTES });
 const byService = await startWorker({ vars, secrets, service: stack.origin.url });
 after(stopEverything);
+
+// What no well-kept origin says. It says it to whoever paid first, too.
+const odd = await serve((request, response) => {
+  request.resume();
+  response.socket.end('HTTP/1.1 700 Odd\r\nContent-Length: 3\r\n\r\nodd');
+});
+const oddly = await startWorker({ vars: stack.vars({ ORIGIN: odd.url, ROUTES: { ...ROUTES, 'PUT /echo': { price: '$0.001', settle: 'before' } } }) });
+
+test('an origin with a status that is none: a receipt if it was paid, and it is still owed', async () => {
+  const first = await authorize(oddly.url, '/echo', await stack.buyer(), { method: 'PUT' });
+  const paid = await call(oddly.url, '/echo', { method: 'PUT', headers: first.v2 });
+  assertRefused(paid, 502, 'origin_unreachable');
+  assert.equal(receiptsOf(paid).v2.success, true);
+  assertRefused(await call(oddly.url, '/echo', { method: 'PUT', headers: first.v2 }), 503, 'answer_owed');
+  const buyer = await stack.buyer();
+  const second = await authorize(oddly.url, '/weather/lisbon', buyer);
+  assertRefused(await call(oddly.url, '/weather/lisbon', { headers: second.v2 }), 502, 'origin_unreachable');
+  assert.equal((await stack.chain.transfers({ from: buyer.address })).length, 0);
+});
+
+test('a WebSocket on an unpriced path gets through', async () => {
+  const sockets = createServer();
+  sockets.on('upgrade', (request, socket) => {
+    const accept = createHash('sha1').update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+    socket.write(Buffer.concat([Buffer.from([0x81, 5]), Buffer.from('hello')]));
+  });
+  sockets.listen(0, '127.0.0.1');
+  await once(sockets, 'listening');
+  const worker = await startWorker({ vars: stack.vars({ ORIGIN: `http://127.0.0.1:${sockets.address().port}`, ROUTES }) });
+  const { hostname, port } = new URL(worker.url);
+  const client = connect({ host: hostname, port: Number(port) });
+  client.write(`GET /live HTTP/1.1\r\nHost: gate\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\n\r\n`);
+  let seen = '';
+  client.on('data', (data) => (seen += data.toString('latin1')));
+  await until('the message', () => seen.includes('hello'));
+  assert.match(seen, /^HTTP\/1.1 101 /);
+  client.destroy();
+  sockets.closeAllConnections();
+  sockets.close();
+});
 
 for (const [name, worker] of [['a URL', byUrl], ['a service binding', byService]]) {
   test(`${name}: pays and is answered`, async () => {
