@@ -107,7 +107,8 @@ function check(vars, objects = OBJECTS) {
   const file = join(directory, `wrangler-${(files += 1)}.toml`);
   writeFileSync(file, `name = "checked"\nmain = "build/index.js"\ncompatibility_date = "2026-01-01"\n${objects}\n[vars]\n${vars}\n`);
   return new Promise((done) => {
-    execFile('cargo', ['run', '--quiet', '--bin', 'edge402-check', '--', file], { cwd: ROOT }, (error, stdout, stderr) => {
+    const [program, ...first] = process.env.EDGE402_CHECK ? [process.env.EDGE402_CHECK] : ['cargo', 'run', '--quiet', '--bin', 'edge402-check', '--'];
+    execFile(program, [...first, file], { cwd: ROOT }, (error, stdout, stderr) => {
       done({ status: error ? error.code : 0, output: stdout + stderr });
     });
   });
