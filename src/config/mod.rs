@@ -3,6 +3,7 @@
 //! The same code runs in three places: `make check` before a deployment, the first request after it, and the tests.
 
 mod bindings;
+mod cdp;
 mod mistakes;
 mod parts;
 mod pattern;
@@ -17,6 +18,7 @@ pub use pattern::Pattern;
 pub use route::{Route, SETTLE_MARGIN_SECONDS, Settle, Terms, Verify};
 
 use crate::http::path::CanonicalPath;
+use cdp::Secrets;
 
 /// Everything an operator has decided, checked.
 #[derive(Debug)]
@@ -49,10 +51,23 @@ impl Config {
     /// # Errors
     /// All that is wrong, each with its path and its cure.
     pub fn resolve(bindings: &Bindings) -> Result<Self, Mistakes> {
+        Self::resolve_with(bindings, Secrets::Bound).map(|(config, _)| config)
+    }
+
+    /// Validates what stands in a file, where secrets do not stand: beside the configuration, the names of those that it
+    /// will need. One that is there is validated as well.
+    ///
+    /// # Errors
+    /// As [`Config::resolve`].
+    pub fn resolve_file(bindings: &Bindings) -> Result<(Self, Vec<&'static str>), Mistakes> {
+        Self::resolve_with(bindings, Secrets::Elsewhere)
+    }
+
+    fn resolve_with(bindings: &Bindings, secrets: Secrets) -> Result<(Self, Vec<&'static str>), Mistakes> {
         let mut mistakes = Mistakes::default();
         bindings::check_names(bindings, &mut mistakes);
         let origin = parts::origin(bindings, &mut mistakes);
-        let facilitators = parts::facilitators(bindings, &mut mistakes);
+        let (facilitators, unseen) = parts::facilitators(bindings, secrets, &mut mistakes);
         let unrouted = parts::unrouted(bindings, &mut mistakes);
         let challenge_body = parts::challenge_body(bindings, &mut mistakes);
         let smart_wallets = parts::smart_wallets(bindings, &mut mistakes);
@@ -61,16 +76,19 @@ impl Config {
         let offer = route::Offer::resolve(bindings, &mut mistakes);
         let routes = route::routes(bindings, &offer, &mut mistakes);
         match origin {
-            Some(origin) if mistakes.is_empty() => Ok(Self {
-                origin,
-                routes,
-                unrouted,
-                facilitators,
-                challenge_body,
-                smart_wallets,
-                key_prefix,
-                origin_secret,
-            }),
+            Some(origin) if mistakes.is_empty() => {
+                let config = Self {
+                    origin,
+                    routes,
+                    unrouted,
+                    facilitators,
+                    challenge_body,
+                    smart_wallets,
+                    key_prefix,
+                    origin_secret,
+                };
+                Ok((config, unseen))
+            }
             _ => Err(mistakes),
         }
     }

@@ -1,7 +1,9 @@
 //! The variables that are one value each.
 
 use super::bindings::{self, Bindings, Members};
+use super::cdp::{self, Secrets};
 use super::mistakes::Mistakes;
+use crate::x402::cdp::CdpKey;
 use serde_json::Value;
 use std::fmt;
 use url::{Host, Url};
@@ -58,6 +60,8 @@ pub struct Facilitator {
     pub url: String,
     /// Sent with every call; they may hold a key.
     pub headers: Vec<(String, Secret)>,
+    /// `auth = "cdp"`: signs a token for every call.
+    pub cdp: Option<CdpKey>,
     /// How long one call may take before its outcome counts as unknown.
     pub timeout_seconds: u32,
 }
@@ -121,10 +125,18 @@ pub(super) fn origin(bindings: &Bindings, mistakes: &mut Mistakes) -> Option<Ori
     base_url("ORIGIN", written, mistakes).map(Origin::Url)
 }
 
-pub(super) fn facilitators(bindings: &Bindings, mistakes: &mut Mistakes) -> Vec<Facilitator> {
+/// Who settles, and the names of the secrets that this needs and that cannot be seen from here.
+pub(super) fn facilitators(
+    bindings: &Bindings,
+    secrets: Secrets,
+    mistakes: &mut Mistakes,
+) -> (Vec<Facilitator>, Vec<&'static str>) {
     let before = mistakes.iter().count();
     let list = bindings::list(bindings, "FACILITATORS", mistakes);
-    let found: Vec<_> = list.iter().filter_map(|(path, value)| facilitator(path, value, mistakes)).collect();
+    let mut unseen = Vec::new();
+    let key = cdp::key(bindings, &list, secrets, &mut unseen, mistakes);
+    let found: Vec<_> =
+        list.iter().filter_map(|(path, value)| facilitator(path, value, key.as_ref(), mistakes)).collect();
     if found.is_empty() && mistakes.iter().count() == before {
         mistakes.add(
             "FACILITATORS",
@@ -132,31 +144,55 @@ pub(super) fn facilitators(bindings: &Bindings, mistakes: &mut Mistakes) -> Vec<
             "name who settles: [\"https://x402.org/facilitator\"] on test networks",
         );
     }
-    found
+    (found, unseen)
 }
 
-fn facilitator(path: &str, value: &Value, mistakes: &mut Mistakes) -> Option<Facilitator> {
+fn facilitator(path: &str, value: &Value, key: Option<&CdpKey>, mistakes: &mut Mistakes) -> Option<Facilitator> {
     match value {
         Value::String(written) => Some(Facilitator {
             url: base_url(path, written, mistakes)?,
             headers: Vec::new(),
+            cdp: None,
             timeout_seconds: FACILITATOR_SECONDS,
         }),
         Value::Object(members) => {
-            let members = Members::new(path, members, &["url", "headers", "timeout_seconds"], &["auth"], mistakes);
+            let members = Members::new(path, members, &["url", "headers", "timeout_seconds", "auth"], &[], mistakes);
             let headers = facilitator_headers(&members, mistakes);
+            let cdp = if facilitator_auth(&members, &headers, mistakes) { key.cloned() } else { None };
             let timeout_seconds = members.seconds("timeout_seconds", 180, mistakes).unwrap_or(FACILITATOR_SECONDS);
             let Some(written) = members.text("url", mistakes) else {
                 mistakes.add(members.path("url"), "is missing", "write the facilitator's base URL");
                 return None;
             };
-            Some(Facilitator { url: base_url(&members.path("url"), written, mistakes)?, headers, timeout_seconds })
+            let url = base_url(&members.path("url"), written, mistakes)?;
+            Some(Facilitator { url, headers, cdp, timeout_seconds })
         }
         _ => {
             mistakes.add(path, "is neither a URL nor a table", "write \"https://…\" or { url = \"https://…\" }");
             None
         }
     }
+}
+
+/// Whether it says `auth = "cdp"`.
+fn facilitator_auth(members: &Members<'_>, headers: &[(String, Secret)], mistakes: &mut Mistakes) -> bool {
+    let Some(way) = members.get("auth") else { return false };
+    if way != "cdp" {
+        mistakes.add(
+            members.path("auth"),
+            "is not a way to authenticate",
+            "write \"cdp\", or put a static key into headers",
+        );
+        return false;
+    }
+    if let Some((name, _)) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+        mistakes.add(
+            format!("{}.{name:?}", members.path("headers")),
+            "is set beside auth = \"cdp\", which writes that header itself",
+            "remove one of them",
+        );
+    }
+    true
 }
 
 fn facilitator_headers(members: &Members<'_>, mistakes: &mut Mistakes) -> Vec<(String, Secret)> {

@@ -70,7 +70,7 @@ fn every_mistake_is_named_at_once() {
         "ORIGIN": "http://api.example.com",
         "PAY_TO": "0x209693Bc6afc0C5328bA36FaF03C514EF312287c",
         "NETWORKS": ["base", "eip155:999999"],
-        "FACILITATORS": [{ "url": "https://user@x402.org", "auth": "cdp" }],
+        "FACILITATORS": [{ "url": "https://user@x402.org", "auth": "oauth" }],
         "DEFAULT": "allow",
         "ROUTES": { "GET /a": "$0.0000001", "GET /b": 0.001, "/c*": "$1", "GET /d": { "price": "-1", "settle": "deferred", "colour": 1 } },
         "ROUTE": {},
@@ -243,6 +243,87 @@ fn secrets_are_not_shown() {
     assert_eq!(config.origin_secret.unwrap().expose(), secret);
 }
 
+const CDP_SECRET: &str = "EQsBtSzuAjPKHnxtNu1HaFb9Yd/94MoF3zgq042FRju7uRvG0xmPYpVLnaygJkwrjBx6xQYlAuovEcIKXmmcVg==";
+
+/// A facilitator that wants CDP's tokens, beside one that does not.
+fn with_cdp() -> Value {
+    let mut cdp = with(
+        "FACILITATORS",
+        json!([{ "url": "https://api.cdp.coinbase.com/platform/v2/x402", "auth": "cdp" }, "https://x402.org/facilitator"]),
+    );
+    cdp["CDP_API_KEY_ID"] = json!("organizations/7f3c/apiKeys/19ab");
+    cdp["CDP_API_KEY_SECRET"] = json!(CDP_SECRET);
+    cdp
+}
+
+#[test]
+fn only_the_facilitator_that_asks_for_tokens_gets_them() {
+    let config = Config::resolve(&bindings(&with_cdp())).unwrap();
+    let signs: Vec<bool> = config.facilitators.iter().map(|facilitator| facilitator.cdp.is_some()).collect();
+    assert_eq!(signs, [true, false]);
+    assert!(!format!("{config:?}").contains(CDP_SECRET));
+    assert_eq!(config.facilitators[0], config.facilitators[0].clone());
+    let mut keyed = with_cdp();
+    keyed["FACILITATORS"][0]["headers"] = json!({ "X-Partner": "7" });
+    assert_eq!(paths(&keyed), Vec::<String>::new(), "other headers are no contradiction");
+}
+
+#[test]
+fn a_key_that_is_missing_malformed_or_unused_is_a_mistake() {
+    for name in ["CDP_API_KEY_ID", "CDP_API_KEY_SECRET"] {
+        let mut partial = with_cdp();
+        partial.as_object_mut().unwrap().remove(name);
+        let mistakes = Config::resolve(&bindings(&partial)).unwrap_err();
+        let found: Vec<_> = mistakes.iter().map(|mistake| (mistake.path.as_str(), mistake.cure.as_str())).collect();
+        assert_eq!(found, [(name, format!("set it as a secret: npx wrangler secret put {name}").as_str())]);
+        for odd in [json!(""), json!(7), json!({})] {
+            partial[name] = odd.clone();
+            assert_eq!(paths(&partial), [name], "{odd}");
+        }
+        let mut unused = good();
+        unused[name] = with_cdp()[name].clone();
+        assert_eq!(paths(&unused), [name], "calls would go out without a token");
+    }
+    for (name, odd) in
+        [("CDP_API_KEY_ID", "my key"), ("CDP_API_KEY_SECRET", "my secret"), ("CDP_API_KEY_SECRET", &CDP_SECRET[4..])]
+    {
+        let mut malformed = with_cdp();
+        malformed[name] = json!(odd);
+        let mistakes = Config::resolve(&bindings(&malformed)).unwrap_err();
+        assert_eq!(mistakes.iter().map(|mistake| mistake.path.as_str()).collect::<Vec<_>>(), [name]);
+        assert!(!mistakes.to_string().contains(odd), "a secret in the log: {mistakes}");
+    }
+}
+
+#[test]
+fn one_authorization_and_one_way_to_make_it() {
+    for name in ["Authorization", "authorization"] {
+        let mut twice = with_cdp();
+        twice["FACILITATORS"][0]["headers"] = json!({ name: "Bearer x" });
+        assert_eq!(paths(&twice), [format!("FACILITATORS[0].headers.{name:?}")]);
+    }
+    for way in [json!("CDP"), json!("basic"), json!(true), json!(null)] {
+        let mut odd = with_cdp();
+        odd["FACILITATORS"][0]["auth"] = way.clone();
+        assert_eq!(paths(&odd), ["FACILITATORS[0].auth"], "{way}");
+    }
+}
+
+#[test]
+fn a_file_need_not_hold_the_secrets_that_it_wants() {
+    let mut file = with_cdp();
+    assert_eq!(Config::resolve_file(&bindings(&file)).unwrap().1, Vec::<&str>::new());
+    for name in ["CDP_API_KEY_SECRET", "CDP_API_KEY_ID"] {
+        file.as_object_mut().unwrap().remove(name);
+    }
+    assert_eq!(Config::resolve_file(&bindings(&file)).unwrap().1, ["CDP_API_KEY_ID", "CDP_API_KEY_SECRET"]);
+    assert_eq!(Config::resolve_file(&bindings(&good())).unwrap().1, Vec::<&str>::new());
+    file["CDP_API_KEY_SECRET"] = json!("my secret");
+    assert!(Config::resolve_file(&bindings(&file)).is_ok(), "half a key cannot be judged");
+    file["CDP_API_KEY_ID"] = json!("id");
+    Config::resolve_file(&bindings(&file)).unwrap_err();
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -255,7 +336,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            proptest::collection::btree_map("(price|url|settle|GET /[a-c:*/]{0,4}|[a-z]{1,4})", inner, 0..4)
+            proptest::collection::btree_map("(price|url|auth|settle|GET /[a-c:*/]{0,4}|[a-z]{1,4})", inner, 0..4)
                 .prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     })
@@ -264,7 +345,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     // Whatever an operator writes is refused with a place and a cure, or every route has a price or says that it is free.
     #[test]
-    fn no_configuration_panics_or_gives_away(name in "(ORIGIN|PAY_TO|NETWORKS|FACILITATORS|ROUTES|ROUTES_1|ASSETS|DEFAULT|SMART_WALLETS)", value in any_json()) {
+    fn no_configuration_panics_or_gives_away(name in "(ORIGIN|PAY_TO|NETWORKS|FACILITATORS|ROUTES|ROUTES_1|ASSETS|DEFAULT|SMART_WALLETS|CDP_API_KEY_ID)", value in any_json()) {
         if let Ok(config) = Config::resolve(&bindings(&with(&name, value.clone()))) {
             for route in &config.routes {
                 prop_assert!(route.terms.is_some() || value.to_string().contains("free"));

@@ -1,10 +1,11 @@
 //! Calls to the facilitator. What its answers mean is [`crate::x402::facilitator`]'s to say.
 
-use super::{log, within};
+use super::{log, now, within};
 use crate::config::Facilitator;
 use crate::http::redirect::same_service;
 use crate::x402::facilitator::{Expected, Outcome, Verification, read_settlement, read_verification};
-use wasm_bindgen::JsValue;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::WorkerGlobalScope;
 use worker::{AbortController, AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response};
 
 struct Answer {
@@ -64,10 +65,22 @@ async fn post(facilitator: &Facilitator, url: &str, body: &str, signal: &AbortSi
     for (name, value) in &facilitator.headers {
         headers.set(name, value.expose())?;
     }
+    if let Some(key) = &facilitator.cdp {
+        // Made here and not once a payment: a token is good for one URL, and a facilitator may refuse to see it twice.
+        let token = key.token("POST", url, now(), nonce()?).map_err(|error| worker::Error::from(error.to_string()))?;
+        headers.set("authorization", &format!("Bearer {token}"))?;
+    }
     let mut init = RequestInit::new();
     init.with_method(Method::Post)
         .with_headers(headers)
         .with_body(Some(JsValue::from_str(body)))
         .with_redirect(RequestRedirect::Manual);
     Fetch::Request(Request::new_with_init(url, &init)?).send_with_signal(signal).await
+}
+
+fn nonce() -> Result<[u8; 16], JsValue> {
+    let mut nonce = [0; 16];
+    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
+    scope.crypto()?.get_random_values_with_u8_array(&mut nonce)?;
+    Ok(nonce)
 }

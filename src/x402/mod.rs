@@ -2,6 +2,7 @@
 //!
 //! Section numbers are those of the x402 specification v2 unless said otherwise.
 
+pub mod cdp;
 pub mod challenge;
 pub mod facilitator;
 pub mod payment;

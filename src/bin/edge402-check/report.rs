@@ -35,10 +35,10 @@ pub(super) fn run() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let resolved = Config::resolve(&bindings);
+    let resolved = Config::resolve_file(&bindings);
     match (&resolved, wiring.is_empty()) {
-        (Ok(config), true) => {
-            print!("{}", table(config));
+        (Ok((config, secrets)), true) => {
+            print!("{}{}", table(config), still_to_set(secrets));
             ExitCode::SUCCESS
         }
         _ => {
@@ -134,6 +134,12 @@ fn origin(config: &Config) -> &str {
         edge402::config::Origin::Url(url) => url,
         edge402::config::Origin::Service => "the service binding ORIGIN_SERVICE",
     }
+}
+
+/// What a file cannot show: without it the deployed Worker answers 503.
+fn still_to_set(secrets: &[&str]) -> String {
+    let lines = secrets.iter().map(|name| format!("Needs the secret {name}: npx wrangler secret put {name}\n"));
+    lines.collect()
 }
 
 fn settlers(config: &Config) -> String {
