@@ -3,6 +3,7 @@
 pub mod assets;
 pub mod eip3009;
 pub mod network;
+pub mod proof;
 pub mod recover;
 
 pub use alloy_primitives::{Address, B256, U256};
