@@ -123,6 +123,14 @@ impl Price {
     }
 }
 
+impl Amount {
+    /// The price that this amount of an asset with so many decimals is.
+    #[must_use]
+    pub const fn price(self, asset_decimals: u8) -> Price {
+        Price { digits: self.0, decimals: asset_decimals }
+    }
+}
+
 impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = format!("{:0>width$}", self.digits, width = usize::from(self.decimals).saturating_add(1));

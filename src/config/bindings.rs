@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub type Bindings = BTreeMap<String, Value>;
 
 /// Every variable that means something here.
-pub(super) const KNOWN: [&str; 13] = [
+pub(super) const KNOWN: [&str; 15] = [
     "ORIGIN",
     "PAY_TO",
     "NETWORKS",
@@ -21,15 +21,17 @@ pub(super) const KNOWN: [&str; 13] = [
     "SMART_WALLETS",
     "KEY_PREFIX",
     "ORIGIN_SECRET",
+    "ADMIN_TOKEN",
     "CDP_API_KEY_ID",
     "CDP_API_KEY_SECRET",
+    "RPC",
 ];
 
 /// These may go on in `NAME_1`, `NAME_2`, …
 const SPLITTABLE: [&str; 3] = ["ROUTES", "ASSETS", "FACILITATORS"];
 
 /// Variables of the plan that this version does not act on: set, they would promise what does not happen.
-const NOT_YET: [&str; 5] = ["PACKAGES", "CREDIT_VALUE", "KEY_SECRET", "ADMIN_TOKEN", "ORIGIN_SIGNING_KEY"];
+const NOT_YET: [&str; 4] = ["PACKAGES", "CREDIT_VALUE", "KEY_SECRET", "ORIGIN_SIGNING_KEY"];
 
 /// Names that are one slip away from one of ours: `ROUTE` for `ROUTES` would leave an API free of charge.
 pub(super) fn check_names(bindings: &Bindings, mistakes: &mut Mistakes) {
@@ -77,7 +79,7 @@ pub(super) fn parts<'a>(bindings: &'a Bindings, name: &'a str, mistakes: &mut Mi
         .collect()
 }
 
-fn structured(value: &Value, name: &str, mistakes: &mut Mistakes) -> Option<Value> {
+pub(super) fn structured(value: &Value, name: &str, mistakes: &mut Mistakes) -> Option<Value> {
     let Value::String(text) = value else { return Some(value.clone()) };
     match strict_json::parse(text.as_bytes()) {
         Ok(parsed) => Some(parsed),

@@ -5,9 +5,11 @@
 mod bindings;
 mod cdp;
 mod mistakes;
+mod offer;
 mod parts;
 mod pattern;
 mod route;
+mod rpc;
 #[cfg(not(target_family = "wasm"))]
 pub mod wrangler;
 
@@ -15,8 +17,9 @@ pub use bindings::Bindings;
 pub use mistakes::{Mistake, Mistakes};
 pub use parts::{ChallengeBody, Facilitator, Origin, Secret, Unrouted};
 pub use pattern::Pattern;
-pub use route::{Route, SETTLE_MARGIN_SECONDS, Settle, Terms, Verify};
+pub use route::{Identifier, Route, SETTLE_MARGIN_SECONDS, Settle, Terms, Verify};
 
+use crate::evm::network::Network;
 use crate::http::path::CanonicalPath;
 use cdp::Secrets;
 
@@ -39,6 +42,11 @@ pub struct Config {
     pub key_prefix: String,
     /// Sent to the origin, so that it can tell our requests from those that go around us.
     pub origin_secret: Option<Secret>,
+    /// Opens the operator's paths; without it they are not there.
+    pub admin_token: Option<Secret>,
+    /// Nodes that are asked what became of a settlement whose outcome was lost; their URLs may hold keys. In the order of
+    /// the networks that are sold on.
+    pub rpc: Vec<(Network, Secret)>,
 }
 
 /// A path whose price depends on how tolerantly the origin reads it (`/free;x`, `/paid.`).
@@ -72,9 +80,11 @@ impl Config {
         let challenge_body = parts::challenge_body(bindings, &mut mistakes);
         let smart_wallets = parts::smart_wallets(bindings, &mut mistakes);
         let key_prefix = parts::key_prefix(bindings, &mut mistakes);
-        let origin_secret = parts::origin_secret(bindings, &mut mistakes);
-        let offer = route::Offer::resolve(bindings, &mut mistakes);
+        let origin_secret = parts::secret(bindings, "ORIGIN_SECRET", &mut mistakes);
+        let admin_token = parts::secret(bindings, "ADMIN_TOKEN", &mut mistakes);
+        let offer = offer::Offer::resolve(bindings, &mut mistakes);
         let routes = route::routes(bindings, &offer, &mut mistakes);
+        let rpc = rpc::rpc(bindings, &mut mistakes);
         match origin {
             Some(origin) if mistakes.is_empty() => {
                 let config = Self {
@@ -86,6 +96,8 @@ impl Config {
                     smart_wallets,
                     key_prefix,
                     origin_secret,
+                    admin_token,
+                    rpc,
                 };
                 Ok((config, unseen))
             }
@@ -106,6 +118,12 @@ impl Config {
             }
         }
         Ok(route)
+    }
+
+    /// The JSON-RPC URL of a network's node, where there is one.
+    #[must_use]
+    pub fn rpc(&self, network: Network) -> Option<&Secret> {
+        self.rpc.iter().find(|(known, _)| *known == network).map(|(_, url)| url)
     }
 
     fn most_specific(&self, method: &str, segments: &[String]) -> Option<&Route> {

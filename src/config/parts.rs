@@ -40,6 +40,10 @@ pub enum ChallengeBody {
 pub struct Secret(String);
 
 impl Secret {
+    pub(super) const fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// For the one place that sends it.
     #[must_use]
     pub fn expose(&self) -> &str {
@@ -82,6 +86,17 @@ fn base_url(path: &str, written: &str, mistakes: &mut Mistakes) -> Option<String
         mistakes.add(path, "holds a user, a password, a query or a fragment", cure);
         return None;
     }
+    if let Some(problem) = exposed(&url) {
+        mistakes.add(path, format!("{written:?} {problem}"), HTTPS_CURE);
+        return None;
+    }
+    Some(url.as_str().trim_end_matches('/').to_owned())
+}
+
+pub(super) const HTTPS_CURE: &str = "write an https URL (http is for loopback only)";
+
+/// What is wrong with sending anything that matters to this URL.
+pub(super) fn exposed(url: &Url) -> Option<&'static str> {
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
@@ -89,18 +104,13 @@ fn base_url(path: &str, written: &str, mistakes: &mut Mistakes) -> Option<String
         None => false,
     };
     let literal = matches!(url.host(), Some(Host::Ipv4(_) | Host::Ipv6(_)));
-    let problem = match url.scheme() {
-        "https" if literal && !loopback => "is an address, not a name",
-        "https" => "",
-        "http" if loopback => "",
-        "http" => "is http: whoever is on the way reads and changes what was paid for",
-        _ => "is neither https nor http",
-    };
-    if !problem.is_empty() {
-        mistakes.add(path, format!("{written:?} {problem}"), "write an https URL (http is for loopback only)");
-        return None;
+    match url.scheme() {
+        "https" if literal && !loopback => Some("is an address, not a name"),
+        "https" => None,
+        "http" if loopback => None,
+        "http" => Some("is http: whoever is on the way reads and changes what was paid for"),
+        _ => Some("is neither https nor http"),
     }
-    Some(url.as_str().trim_end_matches('/').to_owned())
 }
 
 pub(super) fn origin(bindings: &Bindings, mistakes: &mut Mistakes) -> Option<Origin> {
@@ -260,11 +270,12 @@ pub(super) fn key_prefix(bindings: &Bindings, mistakes: &mut Mistakes) -> String
     written.to_owned()
 }
 
-pub(super) fn origin_secret(bindings: &Bindings, mistakes: &mut Mistakes) -> Option<Secret> {
-    bindings.get("ORIGIN_SECRET")?;
-    let written = bindings::text(bindings, "ORIGIN_SECRET", mistakes)?;
+/// A secret of at least 16 printable characters.
+pub(super) fn secret(bindings: &Bindings, name: &str, mistakes: &mut Mistakes) -> Option<Secret> {
+    bindings.get(name)?;
+    let written = bindings::text(bindings, name, mistakes)?;
     if written.len() < 16 || !written.bytes().all(|b| b.is_ascii_graphic()) {
-        mistakes.add("ORIGIN_SECRET", "is too short or not printable ASCII", "set 32 random characters as a secret");
+        mistakes.add(name, "is too short or not printable ASCII", "set 32 random characters as a secret");
         return None;
     }
     Some(Secret(written.to_owned()))

@@ -2,14 +2,12 @@
 
 use super::bindings::{self, Bindings, Members};
 use super::mistakes::Mistakes;
+use super::offer::{Offer, address, networks};
 use super::pattern::Pattern;
-use crate::evm::Address;
-use crate::evm::assets::{Asset, default_asset, known_networks};
 use crate::evm::network::Network;
-use crate::money::Price;
+use crate::money::{Amount, Price};
 use crate::x402::requirement::{Flow, Requirement};
 use serde_json::Value;
-use std::borrow::Cow;
 
 /// When money moves (`design.md` section 3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +16,17 @@ pub enum Settle {
     After,
     /// Claim, settle, origin: for side effects; advertised as `paymentFlow: "upfront"`.
     Before,
+    /// Verify, claim, origin, release; settled in the background.
+    Deferred,
+}
+
+/// Whether a payment on a route carries a `payment-identifier`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identifier {
+    /// If the client likes.
+    Optional,
+    /// Without one it is refused.
+    Required,
 }
 
 /// What runs before the origin.
@@ -55,6 +64,12 @@ pub struct Terms {
     pub mime_type: String,
     /// How long the origin may take to begin its answer.
     pub timeout_seconds: u32,
+    /// Whether a payment must carry a `payment-identifier`.
+    pub identifier: Identifier,
+    /// How long an answer is kept for whoever shows its identifier; 0 keeps none.
+    pub replay_seconds: u32,
+    /// Under `deferred`: what a payer may have had and not paid, as the operator wrote it.
+    pub max_exposure: Option<Price>,
 }
 
 impl Terms {
@@ -65,6 +80,8 @@ impl Terms {
     #[must_use]
     pub fn verify_for(&self, method: &str) -> Verify {
         self.verify.unwrap_or(match (self.settle, method) {
+            // What is served before it is paid is served on the facilitator's word, not on a signature's alone.
+            (Settle::Deferred, _) => Verify::Facilitator,
             (Settle::Before, _) | (_, "GET" | "HEAD") => Verify::Local,
             _ => Verify::Facilitator,
         })
@@ -74,158 +91,11 @@ impl Terms {
 /// Seconds that a settlement may need once it is begun.
 pub const SETTLE_MARGIN_SECONDS: u32 = 30;
 const ORIGIN_SECONDS: u32 = 30;
+const REPLAY_SECONDS: u32 = 600;
+/// A day: what is kept longer is a cache, and belongs elsewhere.
+const LONGEST_REPLAY: u32 = 86_400;
 /// What a buyer is given beyond what we need: time to sign, and a clock that is off.
 const BUYER_SECONDS: u32 = 240;
-
-/// What routes have in common unless they say otherwise.
-#[derive(Debug)]
-pub(super) struct Offer {
-    networks: Vec<Network>,
-    extra_assets: Vec<Asset>,
-    pay_to: Option<Address>,
-}
-
-impl Offer {
-    pub(super) fn resolve(bindings: &Bindings, mistakes: &mut Mistakes) -> Self {
-        let extra_assets = assets(bindings, mistakes);
-        let list = bindings::list(bindings, "NETWORKS", mistakes);
-        if list.is_empty() && !matches!(bindings.get("NETWORKS"), Some(value) if !value.is_array()) {
-            mistakes.add(
-                "NETWORKS",
-                "is missing or empty",
-                "write [\"eip155:84532\"] (Base Sepolia) or [\"eip155:8453\"] (Base)",
-            );
-        }
-        let networks = networks(&list, &extra_assets, mistakes);
-        let pay_to = bindings.get("PAY_TO").and_then(|_| {
-            let written = bindings::text(bindings, "PAY_TO", mistakes)?;
-            address("PAY_TO", written, mistakes)
-        });
-        Self { networks, extra_assets, pay_to }
-    }
-
-    /// The assets that are taken on a network: the registry's, then the operator's own.
-    fn assets_on(&self, network: Network) -> impl Iterator<Item = Asset> + '_ {
-        default_asset(network)
-            .into_iter()
-            .chain(self.extra_assets.iter().filter(move |a| a.network == network).cloned())
-    }
-}
-
-fn networks(list: &[(String, Value)], extra_assets: &[Asset], mistakes: &mut Mistakes) -> Vec<Network> {
-    let mut found = Vec::new();
-    for (path, value) in list {
-        let Some(network) = value.as_str().and_then(|text| text.parse::<Network>().ok()) else {
-            mistakes.add(path, format!("{value} is not a network"), "write it as CAIP-2: \"eip155:84532\"");
-            continue;
-        };
-        if default_asset(network).is_none() && !extra_assets.iter().any(|asset| asset.network == network) {
-            let known: Vec<String> = known_networks().map(|n| n.to_string()).collect();
-            mistakes.add(
-                path,
-                format!("no asset is known on {network}"),
-                format!("describe one in ASSETS, or use one of: {}", known.join(", ")),
-            );
-            continue;
-        }
-        if found.contains(&network) {
-            mistakes.add(path, format!("{network} stands twice"), "remove one");
-            continue;
-        }
-        found.push(network);
-    }
-    found
-}
-
-/// Reads an address; one in mixed case must carry the right checksum, since a slip in it sends money to nobody.
-fn address(path: &str, written: &str, mistakes: &mut Mistakes) -> Option<Address> {
-    let digits = written.strip_prefix("0x").unwrap_or_default();
-    let one_case = |lower: bool| {
-        digits
-            .bytes()
-            .all(|b| b.is_ascii_digit() || if lower { b.is_ascii_lowercase() } else { b.is_ascii_uppercase() })
-    };
-    let parsed = if digits.len() == 40 { written.parse::<Address>().ok() } else { None };
-    let Some(parsed) = parsed else {
-        mistakes.add(path, format!("{written:?} is not an address"), "write 0x and 40 hexadecimal digits");
-        return None;
-    };
-    if parsed == Address::ZERO {
-        mistakes.add(path, "is the zero address", "write the address that is to be paid");
-        return None;
-    }
-    if !(one_case(true) || one_case(false)) && parsed.to_checksum(None) != written {
-        mistakes.add(path, format!("the checksum of {written} is wrong"), "copy the address again, whole");
-        return None;
-    }
-    Some(parsed)
-}
-
-fn assets(bindings: &Bindings, mistakes: &mut Mistakes) -> Vec<Asset> {
-    let mut found: Vec<Asset> = Vec::new();
-    for (path, value) in bindings::list(bindings, "ASSETS", mistakes) {
-        let Some(asset) = asset(&path, &value, mistakes) else { continue };
-        let known = default_asset(asset.network).into_iter().chain(found.iter().cloned());
-        if known.into_iter().any(|other| other.network == asset.network && other.address == asset.address) {
-            mistakes.add(path, "is known already", "remove it");
-            continue;
-        }
-        found.push(asset);
-    }
-    found
-}
-
-fn asset(path: &str, value: &Value, mistakes: &mut Mistakes) -> Option<Asset> {
-    const MEMBERS: [&str; 6] = ["network", "address", "name", "version", "decimals", "symbol"];
-    let Value::Object(members) = value else {
-        mistakes.add(path, "is not a table", format!("write {{ {} }}", MEMBERS.join(" = …, ")));
-        return None;
-    };
-    for missing in MEMBERS.iter().filter(|key| !members.contains_key(**key)) {
-        mistakes.add(
-            format!("{path}.{missing}"),
-            "is missing",
-            "describe the token whole: nothing about money is guessed",
-        );
-    }
-    let members = Members::new(path, members, &MEMBERS, &[], mistakes);
-    let network = members.text("network", mistakes).and_then(|text| {
-        let parsed = text.parse::<Network>().ok();
-        if parsed.is_none() {
-            mistakes.add(
-                members.path("network"),
-                format!("{text:?} is not a network"),
-                "write it as CAIP-2: \"eip155:8453\"",
-            );
-        }
-        parsed
-    });
-    let contract = members.text("address", mistakes).and_then(|text| address(&members.path("address"), text, mistakes));
-    let mut text = |key: &str| {
-        let text = members.text(key, mistakes)?;
-        if text.is_empty() || text.chars().any(char::is_control) {
-            mistakes.add(members.path(key), "is empty or holds control characters", "write what the contract answers");
-            return None;
-        }
-        Some(Cow::<'static, str>::Owned(text.to_owned()))
-    };
-    let (name, version, symbol) = (text("name"), text("version"), text("symbol"));
-    let decimals = members.get("decimals").and_then(|value| {
-        let decimals = value.as_u64().and_then(|d| u8::try_from(d).ok()).filter(|d| *d <= 18);
-        if decimals.is_none() {
-            mistakes.add(members.path("decimals"), format!("{value} is not a number of decimals"), "write 0 to 18");
-        }
-        decimals
-    });
-    Some(Asset {
-        network: network?,
-        address: contract?,
-        name: name?,
-        version: version?,
-        decimals: decimals?,
-        symbol: symbol?,
-    })
-}
 
 pub(super) fn routes(bindings: &Bindings, offer: &Offer, mistakes: &mut Mistakes) -> Vec<Route> {
     let entries = bindings::table(bindings, "ROUTES", mistakes);
@@ -265,9 +135,20 @@ pub(super) fn routes(bindings: &Bindings, offer: &Offer, mistakes: &mut Mistakes
 
 /// `Some(None)` is a free route, `None` a mistaken one.
 fn terms(path: &str, value: &Value, offer: &Offer, mistakes: &mut Mistakes) -> Option<Option<Terms>> {
-    const MEMBERS: [&str; 8] =
-        ["price", "settle", "verify", "description", "mime_type", "pay_to", "networks", "timeout_seconds"];
-    const NOT_YET: [&str; 6] = ["credits", "input", "output", "max_exposure", "replay", "output_schema"];
+    const MEMBERS: [&str; 11] = [
+        "price",
+        "settle",
+        "verify",
+        "description",
+        "mime_type",
+        "pay_to",
+        "networks",
+        "timeout_seconds",
+        "max_exposure",
+        "replay",
+        "payment_identifier",
+    ];
+    const NOT_YET: [&str; 4] = ["credits", "input", "output", "output_schema"];
     let bare = serde_json::Map::from_iter([("price".to_owned(), value.clone())]);
     let (members, is_table) = match value {
         Value::Object(members) => (members, true),
@@ -279,7 +160,12 @@ fn terms(path: &str, value: &Value, offer: &Offer, mistakes: &mut Mistakes) -> O
         return Some(None);
     }
     let price = price(&price_path, members.get("price"), mistakes);
-    let settle = setting(&members, "settle", &[("after", Settle::After), ("before", Settle::Before)], mistakes);
+    let settle = setting(
+        &members,
+        "settle",
+        &[("after", Settle::After), ("before", Settle::Before), ("deferred", Settle::Deferred)],
+        mistakes,
+    );
     let verify =
         setting(&members, "verify", &[("local", Verify::Local), ("facilitator", Verify::Facilitator)], mistakes);
     let description = words(&members, "description", mistakes);
@@ -298,8 +184,23 @@ fn terms(path: &str, value: &Value, offer: &Offer, mistakes: &mut Mistakes) -> O
         Some(value) => route_networks(&members.path("networks"), value, offer, mistakes),
     };
     let settle = settle.unwrap_or(Settle::After);
+    let identifier = setting(
+        &members,
+        "payment_identifier",
+        &[("optional", Identifier::Optional), ("required", Identifier::Required)],
+        mistakes,
+    );
+    let replay_seconds = replay(&members, mistakes);
+    let max_exposure = max_exposure(&members, settle, mistakes);
+    if settle == Settle::Deferred && verify == Some(Verify::Local) {
+        mistakes.add(
+            members.path("verify"),
+            "is \"local\" under deferred settlement: whoever has no money is served all the same",
+            "remove it, or settle \"after\"",
+        );
+    }
     let flow = match settle {
-        Settle::After => Flow::Authorization,
+        Settle::After | Settle::Deferred => Flow::Authorization,
         Settle::Before => Flow::Upfront,
     };
     let (price, pay_to) = (price?, pay_to?);
@@ -322,6 +223,9 @@ fn terms(path: &str, value: &Value, offer: &Offer, mistakes: &mut Mistakes) -> O
             ),
         }
     }
+    if let Some(most) = &max_exposure {
+        check_exposure(&members.path("max_exposure"), most, &requirements, mistakes);
+    }
     // Without one there is a mistake already: no network, or a price that fits none.
     (!requirements.is_empty()).then_some(Some(Terms {
         price,
@@ -331,7 +235,49 @@ fn terms(path: &str, value: &Value, offer: &Offer, mistakes: &mut Mistakes) -> O
         description,
         mime_type,
         timeout_seconds,
+        identifier: identifier.unwrap_or(Identifier::Optional),
+        replay_seconds,
+        max_exposure,
     }))
+}
+
+fn replay(members: &Members<'_>, mistakes: &mut Mistakes) -> u32 {
+    match members.get("replay") {
+        Some(value) if value.as_u64() == Some(0) => 0,
+        _ => members.seconds("replay", LONGEST_REPLAY, mistakes).unwrap_or(REPLAY_SECONDS),
+    }
+}
+
+fn max_exposure(members: &Members<'_>, settle: Settle, mistakes: &mut Mistakes) -> Option<Price> {
+    let path = members.path("max_exposure");
+    match (settle, members.get("max_exposure")) {
+        (Settle::Deferred, None) => {
+            mistakes.add(
+                path,
+                "is missing under deferred settlement: what a payer may have before it has paid",
+                "write it in dollars, at least the price: \"$0.01\"",
+            );
+            None
+        }
+        (Settle::Deferred, value) => price(&path, value, mistakes),
+        (_, None) => None,
+        (_, Some(_)) => {
+            mistakes.add(path, "is set without deferred settlement", "remove it, or settle = \"deferred\"");
+            None
+        }
+    }
+}
+
+/// Less than one call is none, and the books add it up in 64 bits.
+fn check_exposure(path: &str, most: &Price, requirements: &[Requirement], mistakes: &mut Mistakes) {
+    for requirement in requirements {
+        let units = most.in_units_of(requirement.asset.decimals).ok().map(Amount::atomic);
+        if units.is_none_or(|units| units > u128::from(u64::MAX >> 2)) {
+            mistakes.add(path, format!("{most} cannot be counted in {}", requirement.asset.symbol), "write less of it");
+        } else if units < Some(requirement.amount.atomic()) {
+            mistakes.add(path, format!("{most} is less than the price"), "write at least the price");
+        }
+    }
 }
 
 fn price(path: &str, value: Option<&Value>, mistakes: &mut Mistakes) -> Option<Price> {
@@ -350,17 +296,16 @@ fn price(path: &str, value: Option<&Value>, mistakes: &mut Mistakes) -> Option<P
     None
 }
 
-fn setting<T: Copy>(members: &Members<'_>, key: &str, values: &[(&str, T); 2], mistakes: &mut Mistakes) -> Option<T> {
+fn setting<T: Copy>(members: &Members<'_>, key: &str, values: &[(&str, T)], mistakes: &mut Mistakes) -> Option<T> {
     let written = members.text(key, mistakes)?;
     let found = values.iter().find(|(name, _)| *name == written).map(|(_, value)| *value);
     if found.is_none() {
-        let [(first, _), (second, _)] = values;
-        let problem = if written == "deferred" {
-            "deferred settlement is not there yet".to_owned()
-        } else {
-            format!("{written:?} is not a choice")
-        };
-        mistakes.add(members.path(key), problem, format!("write \"{first}\" or \"{second}\""));
+        let choices: Vec<String> = values.iter().map(|(name, _)| format!("{name:?}")).collect();
+        mistakes.add(
+            members.path(key),
+            format!("{written:?} is not a choice"),
+            format!("write {}", choices.join(" or ")),
+        );
     }
     found
 }

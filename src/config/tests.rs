@@ -2,6 +2,9 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod cdp;
+mod rpc;
+
 fn bindings(value: &Value) -> Bindings {
     value.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.clone())).collect()
 }
@@ -88,7 +91,7 @@ fn every_mistake_is_named_at_once() {
         "ROUTES.\"GET /b\"",
         "ROUTES.\"/c*\"",
         "ROUTES.\"GET /d\".price",
-        "ROUTES.\"GET /d\".settle",
+        "ROUTES.\"GET /d\".max_exposure",
         "ROUTES.\"GET /d\".colour",
     ] {
         assert!(found.iter().any(|p| p == path), "{path} is not in {found:#?}");
@@ -238,90 +241,10 @@ fn secrets_are_not_shown() {
     let secret = "0123456789abcdef0123456789abcdef";
     let mut keyed = with("ORIGIN_SECRET", json!(secret));
     keyed["FACILITATORS"] = json!([{ "url": "https://x402.org", "headers": { "X-Api-Key": secret } }]);
+    keyed["RPC"] = json!(format!("https://x.example.com/{secret}"));
     let config = Config::resolve(&bindings(&keyed)).unwrap();
     assert!(!format!("{config:?}").contains(secret));
     assert_eq!(config.origin_secret.unwrap().expose(), secret);
-}
-
-const CDP_SECRET: &str = "EQsBtSzuAjPKHnxtNu1HaFb9Yd/94MoF3zgq042FRju7uRvG0xmPYpVLnaygJkwrjBx6xQYlAuovEcIKXmmcVg==";
-
-/// A facilitator that wants CDP's tokens, beside one that does not.
-fn with_cdp() -> Value {
-    let mut cdp = with(
-        "FACILITATORS",
-        json!([{ "url": "https://api.cdp.coinbase.com/platform/v2/x402", "auth": "cdp" }, "https://x402.org/facilitator"]),
-    );
-    cdp["CDP_API_KEY_ID"] = json!("organizations/7f3c/apiKeys/19ab");
-    cdp["CDP_API_KEY_SECRET"] = json!(CDP_SECRET);
-    cdp
-}
-
-#[test]
-fn only_the_facilitator_that_asks_for_tokens_gets_them() {
-    let config = Config::resolve(&bindings(&with_cdp())).unwrap();
-    let signs: Vec<bool> = config.facilitators.iter().map(|facilitator| facilitator.cdp.is_some()).collect();
-    assert_eq!(signs, [true, false]);
-    assert!(!format!("{config:?}").contains(CDP_SECRET));
-    assert_eq!(config.facilitators[0], config.facilitators[0].clone());
-    let mut keyed = with_cdp();
-    keyed["FACILITATORS"][0]["headers"] = json!({ "X-Partner": "7" });
-    assert_eq!(paths(&keyed), Vec::<String>::new(), "other headers are no contradiction");
-}
-
-#[test]
-fn a_key_that_is_missing_malformed_or_unused_is_a_mistake() {
-    for name in ["CDP_API_KEY_ID", "CDP_API_KEY_SECRET"] {
-        let mut partial = with_cdp();
-        partial.as_object_mut().unwrap().remove(name);
-        let mistakes = Config::resolve(&bindings(&partial)).unwrap_err();
-        let found: Vec<_> = mistakes.iter().map(|mistake| (mistake.path.as_str(), mistake.cure.as_str())).collect();
-        assert_eq!(found, [(name, format!("set it as a secret: npx wrangler secret put {name}").as_str())]);
-        for odd in [json!(""), json!(7), json!({})] {
-            partial[name] = odd.clone();
-            assert_eq!(paths(&partial), [name], "{odd}");
-        }
-        let mut unused = good();
-        unused[name] = with_cdp()[name].clone();
-        assert_eq!(paths(&unused), [name], "calls would go out without a token");
-    }
-    for (name, odd) in
-        [("CDP_API_KEY_ID", "my key"), ("CDP_API_KEY_SECRET", "my secret"), ("CDP_API_KEY_SECRET", &CDP_SECRET[4..])]
-    {
-        let mut malformed = with_cdp();
-        malformed[name] = json!(odd);
-        let mistakes = Config::resolve(&bindings(&malformed)).unwrap_err();
-        assert_eq!(mistakes.iter().map(|mistake| mistake.path.as_str()).collect::<Vec<_>>(), [name]);
-        assert!(!mistakes.to_string().contains(odd), "a secret in the log: {mistakes}");
-    }
-}
-
-#[test]
-fn one_authorization_and_one_way_to_make_it() {
-    for name in ["Authorization", "authorization"] {
-        let mut twice = with_cdp();
-        twice["FACILITATORS"][0]["headers"] = json!({ name: "Bearer x" });
-        assert_eq!(paths(&twice), [format!("FACILITATORS[0].headers.{name:?}")]);
-    }
-    for way in [json!("CDP"), json!("basic"), json!(true), json!(null)] {
-        let mut odd = with_cdp();
-        odd["FACILITATORS"][0]["auth"] = way.clone();
-        assert_eq!(paths(&odd), ["FACILITATORS[0].auth"], "{way}");
-    }
-}
-
-#[test]
-fn a_file_need_not_hold_the_secrets_that_it_wants() {
-    let mut file = with_cdp();
-    assert_eq!(Config::resolve_file(&bindings(&file)).unwrap().1, Vec::<&str>::new());
-    for name in ["CDP_API_KEY_SECRET", "CDP_API_KEY_ID"] {
-        file.as_object_mut().unwrap().remove(name);
-    }
-    assert_eq!(Config::resolve_file(&bindings(&file)).unwrap().1, ["CDP_API_KEY_ID", "CDP_API_KEY_SECRET"]);
-    assert_eq!(Config::resolve_file(&bindings(&good())).unwrap().1, Vec::<&str>::new());
-    file["CDP_API_KEY_SECRET"] = json!("my secret");
-    assert!(Config::resolve_file(&bindings(&file)).is_ok(), "half a key cannot be judged");
-    file["CDP_API_KEY_ID"] = json!("id");
-    Config::resolve_file(&bindings(&file)).unwrap_err();
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -345,7 +268,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 proptest! {
     // Whatever an operator writes is refused with a place and a cure, or every route has a price or says that it is free.
     #[test]
-    fn no_configuration_panics_or_gives_away(name in "(ORIGIN|PAY_TO|NETWORKS|FACILITATORS|ROUTES|ROUTES_1|ASSETS|DEFAULT|SMART_WALLETS|CDP_API_KEY_ID)", value in any_json()) {
+    fn no_configuration_panics_or_gives_away(name in "(ORIGIN|PAY_TO|NETWORKS|FACILITATORS|ROUTES|ROUTES_1|ASSETS|DEFAULT|SMART_WALLETS|CDP_API_KEY_ID|RPC)", value in any_json()) {
         if let Ok(config) = Config::resolve(&bindings(&with(&name, value.clone()))) {
             for route in &config.routes {
                 prop_assert!(route.terms.is_some() || value.to_string().contains("free"));

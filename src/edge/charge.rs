@@ -1,79 +1,143 @@
 //! A paid call, step by step (`design.md` sections 2 and 3). Each step names what is true of the money once it is done.
+//!
+//! Two things wait for the books: a settlement is sent only once they say that it is under way, and an answer is released
+//! only once they say that it was. Whatever dies in between leaves either a settlement that the alarm brings to an end or an
+//! answer that is owed, never money that nobody knows of and never a second answer.
 
-use super::claims::{Granted, Ledger, key};
-use super::origin::{Call, NoAnswer, Outgoing, discard, paid_answer};
-use super::{facilitator, log, now, respond};
-use crate::config::{Facilitator, Settle, Verify};
+use super::claims::{Claimed, Granted, Ledger, key};
+use super::goods::{Goods, Ready, Served};
+use super::settlement::Unpaid;
+use super::{log, now, replay, respond};
+use crate::config::{Config, Facilitator, Settle, Verify};
 use crate::gate::{Charge, Standing};
-use crate::http::headers::Passage;
 use crate::http::problem::{Code, Problem};
-use crate::ledger::authorization::Event;
-use crate::ledger::messages::Claim;
-use crate::x402::facilitator::{Expected, Outcome, Verification, says_forbidden, says_used};
-use crate::x402::receipt::{Receipt, Settlement};
+use crate::ledger::authorization::{Denial, Event, Movement};
+use crate::ledger::messages::{Claim, Identified, Kept, Mode, Right};
+use crate::ledger::outcome::{CLOCK_SECONDS, wait};
 use futures_channel::oneshot::{Sender, channel};
 use serde_json::json;
 use web_sys::Response;
 use worker::{Context, Env, Result};
 
 /// Seconds that a claim outlives the origin's time-out by (`design.md` section 4).
-const LEASE_SLACK_SECONDS: u32 = 10;
+pub(super) const LEASE_SLACK_SECONDS: u32 = 10;
 
 /// Everything a paid call needs.
 pub(super) struct Sale<'a> {
+    pub(super) config: &'a Config,
     pub(super) charge: &'a Charge<'a>,
-    pub(super) call: &'a Call<'a>,
-    pub(super) facilitator: &'a Facilitator,
+    pub(super) goods: Goods<'a>,
+    /// Those that may settle it, in the operator's order.
+    pub(super) facilitators: Vec<&'a Facilitator>,
+    /// The client's id for the payment, with what it stands for.
+    pub(super) identified: Option<Identified>,
     pub(super) env: &'a Env,
     pub(super) context: &'a Context,
     pub(super) route: &'a str,
 }
 
-impl Sale<'_> {
+impl<'a> Sale<'a> {
     /// Carries it out.
     pub(super) async fn run(&self) -> Result<Response> {
         let request =
             self.charge.payment.facilitator_request(self.charge.requirement, &self.charge.offer.resource).to_string();
         let undecided = self.charge.standing == Standing::Undecided;
+        let mut chosen = None;
         // Only a signature that is known good may claim: a stranger could else burn somebody's nonce. The books are asked
         // before the facilitator: of what we settled ourselves it can only say that it is spent.
         if undecided {
-            let identity = &self.charge.identity;
-            if let Err(known) = Ledger::of(self.env, identity).look(identity).await {
-                return self.refuse(known.into(), Vec::new());
+            if let Err(known) = self.look().await {
+                return self.known(known).await;
             }
-            if let Err(problem) = self.verify(&request).await {
-                // Another copy may have settled while the facilitator looked: then its "no" is about that.
-                let known = Ledger::of(self.env, identity).look(identity).await;
-                return self.refuse(known.map_or_else(Problem::from, |()| problem), Vec::new());
+            match self.verify(&request).await {
+                Ok(facilitator) => chosen = facilitator,
+                Err(problem) => {
+                    // Another copy may have settled while the facilitator looked: then its "no" is about that.
+                    return match self.look().await {
+                        Err(known) => self.known(known).await,
+                        Ok(()) => self.refuse(problem, Vec::new()),
+                    };
+                }
             }
         }
-        let claim = match self.claim(request.clone()).await {
-            Ok(claim) => claim,
-            Err(problem) => return self.refuse(problem, Vec::new()),
+        let (claim, right) = match self.claim(request.clone(), false).await {
+            Ok(Claimed::Granted(claim, right)) => (claim, right),
+            Ok(Claimed::Again { answer, movement }) => {
+                return replay::again(answer, movement.map(|movement| self.settled(movement)).unwrap_or_default());
+            }
+            Err(problem) => return self.refuse(problem.into(), Vec::new()),
         };
-        if !undecided
-            && self.charge.verify == Verify::Facilitator
-            && let Err(problem) = self.verify(&request).await
-        {
-            claim.record(Event::Release).await;
-            return self.refuse(problem, Vec::new());
+        if let Right::ServeOwed(movement) = right {
+            return self.serve_owed(&claim, movement).await;
+        }
+        if !undecided && self.charge.verify == Verify::Facilitator {
+            match self.verify(&request).await {
+                Ok(facilitator) => chosen = facilitator,
+                Err(problem) => {
+                    claim.record(Event::Release).await;
+                    return self.refuse(problem, Vec::new());
+                }
+            }
         }
         match self.charge.terms.settle {
-            Settle::After => self.serve_then_settle(&claim, &request).await,
-            Settle::Before => self.settle_then_serve(&claim, &request).await,
+            Settle::After => self.serve_then_settle(&claim, &request, chosen).await,
+            Settle::Before => self.settle_then_serve(&claim, &request, chosen).await,
+            Settle::Deferred => self.serve_and_owe(&claim).await,
+        }
+    }
+
+    /// For a payment that would not be taken now, but may have been: what it bought and never got, or what it got and may
+    /// hear again. `None` where a challenge is right.
+    pub(super) async fn recover(&self) -> Result<Option<Response>> {
+        match self.look().await {
+            Ok(()) => Ok(None),
+            Err(known) => self.known(known).await.map(Some),
+        }
+    }
+
+    async fn look(&self) -> std::result::Result<(), super::claims::NoClaim> {
+        let identity = &self.charge.identity;
+        Ledger::of(self.env, identity).look(identity, self.identified.as_ref()).await
+    }
+
+    /// The books know this payment. No facilitator is asked about it any more: what is owed is served, what was answered
+    /// under an identifier is said again, the rest is refused.
+    async fn known(&self, known: super::claims::NoClaim) -> Result<Response> {
+        let denial = match &known {
+            super::claims::NoClaim::Denied { denial, .. } => Some(*denial),
+            super::claims::NoClaim::Unreachable => None,
+        };
+        let wanted = denial == Some(Denial::Owed) || (denial == Some(Denial::Used) && self.identified.is_some());
+        if !wanted {
+            return self.refuse(known.into(), Vec::new());
+        }
+        match self.claim(String::new(), true).await {
+            Ok(Claimed::Granted(claim, Right::ServeOwed(movement))) => self.serve_owed(&claim, movement).await,
+            Ok(Claimed::Granted(claim, Right::Sell)) => {
+                claim.record(Event::Release).await;
+                self.refuse(known.into(), Vec::new())
+            }
+            Ok(Claimed::Again { answer, movement }) => {
+                replay::again(answer, movement.map(|movement| self.settled(movement)).unwrap_or_default())
+            }
+            Err(error) => self.refuse(error.into(), Vec::new()),
         }
     }
 
     /// Nothing moved yet; when the origin fails, nothing will.
-    async fn serve_then_settle(&self, claim: &Granted, request: &str) -> Result<Response> {
-        let answer = match self.serve(self.prepare()).await {
-            Ok(answer) if answer.status() < 400 => answer,
+    async fn serve_then_settle(
+        &self,
+        claim: &Granted,
+        request: &str,
+        chosen: Option<&Facilitator>,
+    ) -> Result<Response> {
+        let served = match self.serve(None).await {
+            Ok(served) if served.status() < 400 => served,
             Ok(failure) => {
                 // Awaited, not left for later: a client that tries the same payment again at once is not told 409.
                 claim.record(Event::Release).await;
                 self.note("not_charged", &json!({ "origin_status": failure.status() }));
-                return paid_answer(&failure, Vec::new());
+                return failure.release(Vec::new());
             }
             Err(problem) => {
                 claim.record(Event::Release).await;
@@ -81,157 +145,254 @@ impl Sale<'_> {
             }
         };
         if !claim.may_still_settle() {
-            discard(&answer);
+            served.discard();
             claim.record(Event::Release).await;
             return self.refuse(Code::OriginTimeout.into(), Vec::new());
         }
-        match self.settle(claim, request).await {
-            Ok(receipt) => paid_answer(&answer, receipt.headers(self.charge.payment.dialect)),
+        // A buyer who hangs up now has paid, or may have: the runtime must not drop the books with the connection.
+        let _awake = self.stay_awake();
+        match self.settle(claim, request, chosen).await {
+            Ok(movement) => self.release(claim, movement, served).await,
             Err(unpaid) => {
-                discard(&answer);
+                served.discard();
                 self.refuse_unpaid(unpaid)
             }
         }
     }
 
     /// The money moves first; from then on every answer carries the receipt, whatever its status.
-    async fn settle_then_serve(&self, claim: &Granted, request: &str) -> Result<Response> {
+    async fn settle_then_serve(
+        &self,
+        claim: &Granted,
+        request: &str,
+        chosen: Option<&Facilitator>,
+    ) -> Result<Response> {
         // Built before the money moves: what cannot be sent must not be charged.
-        let outgoing = match self.prepare() {
-            Ok(outgoing) => outgoing,
+        // For as long as this payment may land.
+        let valid_before: u64 = self.charge.payment.authorization.valid_before.saturating_to();
+        let ready = match self.goods.prepare(self, valid_before.saturating_add(CLOCK_SECONDS)).await {
+            Ok(ready) => ready,
             Err(problem) => {
                 claim.record(Event::Release).await;
                 return self.refuse(problem, Vec::new());
             }
         };
-        let receipt = match self.settle(claim, request).await {
-            Ok(receipt) => receipt,
-            Err(unpaid) => return self.refuse_unpaid(unpaid),
-        };
-        let lines = receipt.headers(self.charge.payment.dialect);
-        match self.serve(Ok(outgoing)).await {
-            Ok(answer) => {
-                let response = paid_answer(&answer, lines)?;
-                if let Settlement::Settled { transaction } = receipt.result {
-                    self.later(claim, Event::Settled { transaction, answered: true });
+        let _awake = self.stay_awake();
+        let movement = match self.settle(claim, request, chosen).await {
+            Ok(movement) => movement,
+            Err(unpaid) => {
+                if !matches!(unpaid, Unpaid::Unknown { .. }) {
+                    self.goods.let_go().await;
                 }
-                Ok(response)
+                return self.refuse_unpaid(unpaid);
             }
-            // Settled and not answered: the books say owed.
-            Err(problem) => self.refuse(problem, lines),
+        };
+        let until = now().saturating_add(u64::from(self.lease_seconds()));
+        if !claim.record(Event::Paid { movement: movement.clone(), until }).await {
+            return self.hold_back(claim, movement).await;
+        }
+        let served = self.goods.serve(self, ready, Some(&movement)).await;
+        self.deliver(claim, movement, served).await
+    }
+
+    /// It is paid for already, and its answer was never released.
+    async fn serve_owed(&self, claim: &Granted, movement: Movement) -> Result<Response> {
+        self.note("serve_owed", &json!({ "transaction": movement.transaction }));
+        // A buyer who hangs up now has not heard it.
+        let _awake = self.stay_awake();
+        let served = self.serve(Some(&movement)).await;
+        self.deliver(claim, movement, served).await
+    }
+
+    async fn serve(&self, paid: Option<&Movement>) -> std::result::Result<Served, Problem> {
+        let until = now().saturating_add(u64::from(self.lease_seconds()));
+        let ready = match (&self.goods, paid) {
+            // It was reserved for this payment when it was paid.
+            (Goods::Debt(_), Some(_)) => Ready::default(),
+            _ => self.goods.prepare(self, until).await?,
+        };
+        self.goods.serve(self, ready, paid).await
+    }
+
+    /// Releases what was paid for beforehand, if it is an answer; if not, it is still owed.
+    async fn deliver(
+        &self,
+        claim: &Granted,
+        movement: Movement,
+        served: std::result::Result<Served, Problem>,
+    ) -> Result<Response> {
+        match served {
+            // Who is paid first is paid for any answer; after the fact only one that would have been charged counts.
+            Ok(served) if self.charge.terms.settle == Settle::Before || served.status() < 400 => {
+                self.release(claim, movement, served).await
+            }
+            Ok(failure) => {
+                claim.record(Event::StillOwed).await;
+                failure.release(self.settled(movement))
+            }
+            Err(problem) => {
+                claim.record(Event::StillOwed).await;
+                self.refuse(problem, self.settled(movement))
+            }
         }
     }
 
-    fn prepare(&self) -> std::result::Result<Outgoing, Problem> {
-        let payer = self.charge.payment.authorization.from.to_checksum(None);
-        self.call.prepare(Passage::Paid, Some(&payer)).map_err(|error| unreachable(&error.to_string()))
+    /// The facilitator has seen the wallet; the alarm collects from it.
+    async fn serve_and_owe(&self, claim: &Granted) -> Result<Response> {
+        match self.serve(None).await {
+            Ok(served) if self.goods.is_gone() => {
+                served.discard();
+                claim.record(Event::Release).await;
+                self.refuse(Code::OriginUnreachable.into(), Vec::new())
+            }
+            Ok(mut served) if served.status() < 400 => {
+                // Nobody collects for an answer that is not in the books.
+                let kept = self.kept(&served);
+                let copying = matches!(kept, Some(Kept::Copying(_)));
+                if !claim.record_and_keep(Event::Serve, kept).await {
+                    served.discard();
+                    if !claim.record(Event::TakeBack).await {
+                        claim.record(Event::StillOwed).await;
+                    }
+                    return self.refuse(Code::StorageUnavailable.into(), Vec::new());
+                }
+                self.note("served", &json!({ "settle": "deferred" }));
+                if copying {
+                    self.copy(claim, &mut served);
+                }
+                served.release(Vec::new())
+            }
+            Ok(failure) => {
+                claim.record(Event::Release).await;
+                self.note("not_charged", &json!({ "origin_status": failure.status() }));
+                failure.release(Vec::new())
+            }
+            Err(problem) => {
+                claim.record(Event::Release).await;
+                self.refuse(problem, Vec::new())
+            }
+        }
     }
 
-    async fn serve(&self, outgoing: std::result::Result<Outgoing, Problem>) -> std::result::Result<Response, Problem> {
-        self.call.paid(outgoing?, self.charge.terms.timeout_seconds).await.map_err(|error| match error {
-            NoAnswer::TimedOut => Code::OriginTimeout.into(),
-            NoAnswer::Unreachable(detail) => unreachable(&detail),
-        })
+    /// The answer goes out once the books say that it did: it is the only one for this money.
+    async fn release(&self, claim: &Granted, movement: Movement, mut served: Served) -> Result<Response> {
+        if self.goods.is_gone() {
+            // Nobody is there to hear it: it stays owed.
+            served.discard();
+            claim.record(Event::Settled(movement.clone())).await;
+            claim.record(Event::StillOwed).await;
+            return self.refuse(Code::AnswerOwed.into(), self.settled(movement));
+        }
+        let kept = self.kept(&served);
+        let copying = matches!(kept, Some(Kept::Copying(_)));
+        if !claim.record_and_keep(Event::Answered(movement.clone()), kept).await {
+            served.discard();
+            return self.hold_back(claim, movement).await;
+        }
+        self.note("answered", &json!({ "transaction": movement.transaction }));
+        if copying {
+            self.copy(claim, &mut served);
+        }
+        served.release(self.settled(movement))
     }
 
-    async fn claim(&self, settle_request: String) -> std::result::Result<Granted, Problem> {
-        let authorization = &self.charge.payment.authorization;
+    /// The books did not take it that money moved for this claim: no answer goes out. Either the claim is another's by now
+    /// and the answer is owed to who holds it, or the books know better (the transaction settled another payment), and the
+    /// alarm finds out.
+    async fn hold_back(&self, claim: &Granted, movement: Movement) -> Result<Response> {
+        if claim.record(Event::Settled(movement.clone())).await {
+            claim.record(Event::StillOwed).await;
+            return self.refuse(Code::AnswerOwed.into(), self.settled(movement));
+        }
+        let reason = "the transaction that was named has settled another payment".to_owned();
+        let again_at = now().saturating_add(wait(1, None));
+        claim.record(Event::LostTrack { reason, transaction: None, again_at, lost: true }).await;
+        self.refuse(Code::SettlementUnknown.into(), Vec::new())
+    }
+
+    /// What is kept of an answer for whoever shows its identifier: what is in hand whole, what streams as it streams.
+    fn kept(&self, served: &Served) -> Option<Kept> {
+        if self.identified.is_none() || self.charge.terms.replay_seconds == 0 {
+            return None;
+        }
+        if let Some(answer) = served.in_hand(self.kept_until()) {
+            return Some(Kept::Answer(answer));
+        }
+        served.can_be_copied().then(|| Kept::Copying(now().saturating_add(u64::from(replay::COPY_SECONDS))))
+    }
+
+    fn kept_until(&self) -> u64 {
+        now().saturating_add(u64::from(self.charge.terms.replay_seconds))
+    }
+
+    /// Makes the copy that was announced, beside the client's.
+    fn copy(&self, claim: &Granted, served: &mut Served) {
+        let Some(copy) = served.copy(self.kept_until()) else { return };
+        let claim = claim.clone();
+        self.context.wait_until(async move {
+            claim.store(copy.await).await;
+        });
+    }
+
+    async fn claim(
+        &self,
+        settle_request: String,
+        only_what_is_owed: bool,
+    ) -> std::result::Result<Claimed, super::claims::NoClaim> {
+        let (authorization, requirement) = (&self.charge.payment.authorization, self.charge.requirement);
         let at = now();
-        let verify_seconds = match self.charge.verify {
-            Verify::Facilitator => self.facilitator.timeout_seconds,
-            Verify::Local => 0,
+        let mode = match (&self.goods, self.charge.terms.settle) {
+            (Goods::Debt(_), _) => Mode::Debt,
+            (_, Settle::After) => Mode::After,
+            (_, Settle::Before) => Mode::Before,
+            (_, Settle::Deferred) => {
+                let most =
+                    self.charge.terms.max_exposure.and_then(|most| most.in_units_of(requirement.asset.decimals).ok());
+                // The configuration has refused what cannot be counted: without a bound nothing is deferred.
+                Mode::Deferred { max_exposure: most.map_or_else(|| "0".to_owned(), |most| most.to_string()) }
+            }
         };
-        let lease =
-            self.charge.terms.timeout_seconds.saturating_add(LEASE_SLACK_SECONDS).saturating_add(verify_seconds);
         let claim = Claim {
             key: key(&self.charge.identity),
+            network: self.charge.identity.network.to_string(),
+            payer: self.charge.identity.payer.to_checksum(None),
+            pay_to: requirement.pay_to.to_checksum(None),
             binding: self.charge.identity.binding.to_string(),
+            mode,
+            identified: self.identified.clone(),
             now: at,
-            lease_until: at.saturating_add(u64::from(lease)),
+            lease_until: at.saturating_add(u64::from(self.lease_seconds())),
             // The gate has refused what lies far ahead.
             valid_before: authorization.valid_before.saturating_to(),
             value: authorization.value.to_string(),
-            facilitator: self.facilitator.url.clone(),
+            facilitator: self.facilitators.first().map(|facilitator| facilitator.url.clone()).unwrap_or_default(),
             settle_request,
+            only_what_is_owed,
         };
-        Ledger::of(self.env, &self.charge.identity).claim(claim).await.map_err(Problem::from)
+        Ledger::of(self.env, &self.charge.identity).claim(claim).await
     }
 
-    async fn verify(&self, request: &str) -> std::result::Result<(), Problem> {
-        match facilitator::verify(self.facilitator, request, self.expected()).await {
-            Verification::Valid => Ok(()),
-            Verification::Invalid(reason) if says_used(&reason) => Err(Problem::new(Code::PaymentAlreadyUsed, reason)),
-            Verification::Invalid(reason) if says_forbidden(&reason) => Err(Problem::new(Code::PayerForbidden, reason)),
-            Verification::Invalid(reason) => Err(Problem::new(Code::PaymentInvalid, reason)),
-            Verification::Unavailable(reason) => {
-                log::failure("verify", &reason);
-                Err(Code::VerificationUnavailable.into())
+    fn lease_seconds(&self) -> u32 {
+        let verify_seconds = match self.charge.verify {
+            Verify::Facilitator => {
+                self.longest_call().saturating_mul(u32::try_from(self.facilitators.len()).unwrap_or(1))
             }
-        }
+            Verify::Local => 0,
+        };
+        self.charge.terms.timeout_seconds.saturating_add(LEASE_SLACK_SECONDS).saturating_add(verify_seconds)
     }
 
-    /// Sends the settlement, writes beside it that it was sent (what is left after a crash then says whether money may
-    /// have moved), and writes down what came of it.
-    async fn settle(&self, claim: &Granted, request: &str) -> std::result::Result<Receipt, Unpaid> {
-        // A buyer who hangs up now has paid, or may have: the runtime must not drop the books with the connection.
-        let _awake = self.stay_awake();
-        let sent = facilitator::settle(self.facilitator, request, self.expected());
-        let (outcome, ()) = futures_util::future::join(sent, claim.record(Event::StartSettling)).await;
-        match outcome {
-            Outcome::Settled(transaction) => {
-                self.note("settled", &json!({ "transaction": transaction }));
-                let answered = self.charge.terms.settle == Settle::After;
-                self.later(claim, Event::Settled { transaction: transaction.clone(), answered });
-                Ok(self.receipt(Settlement::Settled { transaction }))
-            }
-            Outcome::Refused(reason) => {
-                claim.record(Event::Refused { reason: reason.clone() }).await;
-                Err(Unpaid::Refused { reason })
-            }
-            Outcome::Unknown { reason, transaction } => {
-                log::failure("settle", &reason);
-                claim.record(Event::LostTrack { reason, transaction: transaction.clone() }).await;
-                Err(Unpaid::Unknown { transaction })
-            }
-        }
+    fn longest_call(&self) -> u32 {
+        self.facilitators.iter().map(|facilitator| facilitator.timeout_seconds).max().unwrap_or_default()
     }
 
-    /// Only a definite no is answered with a fresh challenge; anything else would have an honest client pay twice.
-    fn refuse_unpaid(&self, unpaid: Unpaid) -> Result<Response> {
-        let dialect = self.charge.payment.dialect;
-        match unpaid {
-            Unpaid::Refused { reason } => {
-                let failed = Settlement::Failed { reason: reason.clone(), transaction: String::new() };
-                let code = if says_forbidden(&reason) { Code::PayerForbidden } else { Code::PaymentRefused };
-                self.refuse(Problem::new(code, reason), self.receipt(failed).headers(dialect))
-            }
-            Unpaid::Unknown { transaction } => {
-                // The standard wants a transaction beside `settlement_pending`; without one nothing is claimed.
-                let lines = transaction.map_or_else(Vec::new, |transaction| {
-                    let reason = "settlement_pending".to_owned();
-                    self.receipt(Settlement::Failed { reason, transaction }).headers(dialect)
-                });
-                self.refuse(Code::SettlementUnknown.into(), lines)
-            }
-        }
-    }
-
-    fn refuse(&self, problem: Problem, lines: respond::Lines) -> Result<Response> {
+    pub(super) fn refuse(&self, problem: Problem, lines: respond::Lines) -> Result<Response> {
         self.note("refuse", &json!({ "code": problem.code.as_str(), "detail": problem.detail }));
         if problem.code.status() == 402 {
             respond::challenge(&self.charge.offer.challenge(problem), lines)
         } else {
             respond::problem(&problem, lines)
         }
-    }
-
-    const fn receipt(&self, result: Settlement) -> Receipt {
-        let expected = self.expected();
-        Receipt { network: expected.network, payer: expected.payer, result }
-    }
-
-    const fn expected(&self) -> Expected {
-        Expected { payer: self.charge.payment.authorization.from, network: self.charge.requirement.asset.network }
     }
 
     /// Keeps the request's work going until the guard is dropped, though the client may have gone.
@@ -244,25 +405,9 @@ impl Sale<'_> {
         guard
     }
 
-    /// Off the critical path: the buyer has the answer, the books follow.
-    fn later(&self, claim: &Granted, event: Event) {
-        let claim = claim.clone();
-        self.context.wait_until(async move { claim.record(event).await });
-    }
-
-    fn note(&self, what: &str, details: &serde_json::Value) {
+    pub(super) fn note(&self, what: &str, details: &serde_json::Value) {
         let payer = self.charge.payment.authorization.from.to_checksum(None);
         let amount = self.charge.requirement.amount.to_string();
         log::decision(what, self.route, &json!({ "payer": payer, "amount": amount, "outcome": details }));
     }
-}
-
-fn unreachable(detail: &str) -> Problem {
-    log::failure("origin", detail);
-    Code::OriginUnreachable.into()
-}
-
-enum Unpaid {
-    Refused { reason: String },
-    Unknown { transaction: Option<String> },
 }

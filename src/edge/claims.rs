@@ -3,8 +3,8 @@
 use super::{log, now};
 use crate::gate::Identity;
 use crate::http::problem::{Code, Problem};
-use crate::ledger::authorization::{Denial, Event};
-use crate::ledger::messages::{Claim, Command, Key, Reply};
+use crate::ledger::authorization::{Denial, Event, Movement};
+use crate::ledger::messages::{Claim, Command, Entry, Identified, Kept, Key, Reply, Right, StoredAnswer};
 use crate::x402::facilitator::says_forbidden;
 use wasm_bindgen::JsValue;
 use worker::{Env, Method, Request, RequestInit};
@@ -28,11 +28,20 @@ pub(super) struct Granted {
     lease_until: u64,
 }
 
+/// What came of asking for a claim.
+#[derive(Clone, Debug)]
+pub(super) enum Claimed {
+    /// It is ours, for this.
+    Granted(Granted, Right),
+    /// It was answered before, and may be heard again.
+    Again { answer: Option<StoredAnswer>, movement: Option<Movement> },
+}
+
 /// Why there is no claim.
 #[derive(Clone, Debug)]
 pub(super) enum NoClaim {
     /// The object said no.
-    Denied { denial: Denial, reason: Option<String> },
+    Denied { denial: Denial, reason: Option<String>, debt: Option<Box<Entry>> },
     /// The object could not be asked.
     Unreachable,
 }
@@ -43,25 +52,56 @@ impl NoClaim {
         Self::Unreachable
     }
 
-    fn unexpected(reply: &Reply) -> Self {
-        log::failure("ledger", &format!("an answer to another question: {reply:?}"));
+    fn unexpected() -> Self {
+        log::failure("ledger", "an answer to another question");
         Self::Unreachable
     }
 }
 
 impl From<NoClaim> for Problem {
     fn from(error: NoClaim) -> Self {
-        let NoClaim::Denied { denial, reason } = error else { return Code::StorageUnavailable.into() };
+        let NoClaim::Denied { denial, reason, debt } = error else { return Code::StorageUnavailable.into() };
         let reason = reason.unwrap_or_default();
         match denial {
             Denial::InFlight => Code::PaymentInFlight.into(),
             Denial::Used => Code::PaymentAlreadyUsed.into(),
             Denial::Unknown => Code::SettlementUnknown.into(),
+            Denial::Lapsed => Code::SettlementUnconfirmed.into(),
             Denial::Owed => Code::AnswerOwed.into(),
+            Denial::IdentifierTaken => Code::IdentifierTaken.into(),
+            Denial::Exposed => Code::TooMuchUnsettled.into(),
+            Denial::InDebt => match debt {
+                Some(debt) => Self::new(
+                    Code::PaymentOverdue,
+                    format!(
+                        "the payment with nonce {} ({} atomic units of {} on {}) was refused after its answer: {}",
+                        debt.nonce,
+                        debt.value,
+                        debt.asset,
+                        debt.network,
+                        debt.reason.as_deref().unwrap_or("no reason given"),
+                    ),
+                )
+                .with("debt", debt_of(&debt)),
+                None => Code::PaymentOverdue.into(),
+            },
             Denial::Refused if says_forbidden(&reason) => Self::new(Code::PayerForbidden, reason),
             Denial::Refused => Self::new(Code::PaymentRefused, reason),
         }
     }
+}
+
+/// What a payer is told of what it owes, and where it can be paid.
+fn debt_of(debt: &Entry) -> serde_json::Value {
+    serde_json::json!({
+        "network": debt.network,
+        "asset": debt.asset,
+        "amount": debt.value,
+        "payTo": debt.pay_to,
+        "nonce": debt.nonce,
+        "retriedUntil": debt.valid_before,
+        "payPath": super::debts::path(&debt.network, &debt.payer, &debt.nonce),
+    })
 }
 
 /// The authorization's place within its payer's object.
@@ -72,27 +112,51 @@ pub(super) fn key(identity: &Identity) -> Key {
 impl Ledger {
     /// Named by network and payer, so that one payer's load is one object's, and one claim one object's turn.
     pub(super) fn of(env: &Env, identity: &Identity) -> Self {
-        Self { env: env.clone(), name: format!("{}:{:#x}", identity.network, identity.payer) }
+        Self::named(env, &identity.network.to_string(), &identity.payer)
+    }
+
+    pub(super) fn named(env: &Env, network: &str, payer: &crate::evm::Address) -> Self {
+        Self { env: env.clone(), name: format!("{network}:{payer:#x}") }
     }
 
     /// Asks, without changing anything, whether an authorization is one that no fresh challenge may be sent for.
-    pub(super) async fn look(&self, identity: &Identity) -> Result<(), NoClaim> {
-        let command = Command::Look { key: key(identity), binding: identity.binding.to_string(), now: now() };
-        match self.ask(&command).await {
+    pub(super) async fn look(&self, identity: &Identity, identified: Option<&Identified>) -> Result<(), NoClaim> {
+        let (key, binding) = (key(identity), identity.binding.to_string());
+        match self.ask(&Command::Look { key, binding, identified: identified.cloned(), now: now() }).await {
             Ok(Reply::Seen { denial: None }) => Ok(()),
-            Ok(Reply::Seen { denial: Some(denial) }) => Err(NoClaim::Denied { denial, reason: None }),
-            Ok(reply) => Err(NoClaim::unexpected(&reply)),
+            Ok(Reply::Seen { denial: Some(denial) }) => Err(NoClaim::Denied { denial, reason: None, debt: None }),
+            Ok(_) => Err(NoClaim::unexpected()),
             Err(error) => Err(NoClaim::unreachable(&error)),
         }
     }
 
-    pub(super) async fn claim(self, claim: Claim) -> Result<Granted, NoClaim> {
+    pub(super) async fn claim(self, claim: Claim) -> Result<Claimed, NoClaim> {
         let (key, lease_until) = (claim.key.clone(), claim.lease_until);
         match self.ask(&Command::Claim(Box::new(claim))).await {
-            Ok(Reply::Granted { attempt }) => Ok(Granted { ledger: self, key, attempt, lease_until }),
-            Ok(Reply::Denied { denial, reason }) => Err(NoClaim::Denied { denial, reason }),
-            Ok(reply) => Err(NoClaim::unexpected(&reply)),
+            Ok(Reply::Granted { attempt, right }) => {
+                Ok(Claimed::Granted(Granted { ledger: self, key, attempt, lease_until }, right))
+            }
+            Ok(Reply::Again { answer, movement }) => Ok(Claimed::Again { answer, movement }),
+            Ok(Reply::Denied { denial, reason, debt }) => Err(NoClaim::Denied { denial, reason, debt }),
+            Ok(_) => Err(NoClaim::unexpected()),
             Err(error) => Err(NoClaim::unreachable(&error)),
+        }
+    }
+
+    /// What is in the books, or one nonce of it.
+    pub(super) async fn list(&self, nonce: Option<String>) -> Result<Vec<Entry>, NoClaim> {
+        match self.ask(&Command::List { nonce }).await {
+            Ok(Reply::Listed { entries }) => Ok(entries),
+            Ok(_) => Err(NoClaim::unexpected()),
+            Err(error) => Err(NoClaim::unreachable(&error)),
+        }
+    }
+
+    /// Notes an event of an authorization that no claim of ours stands for.
+    pub(super) async fn record(&self, key: Key, event: Event) -> worker::Result<bool> {
+        match self.ask(&Command::Record { key, attempt: 0, now: now(), event, kept: None }).await? {
+            Reply::Recorded { applied } => Ok(applied),
+            _ => Ok(false),
         }
     }
 
@@ -110,16 +174,33 @@ impl Ledger {
 }
 
 impl Granted {
-    /// Says what happened. A failure is logged, not returned: what happened to the money has happened all the same.
-    pub(super) async fn record(&self, event: Event) {
+    /// Says what happened, and whether the books took it. What must be in the books before something else may happen
+    /// (a settlement sent, an answer released) happens only on `true`.
+    pub(super) async fn record(&self, event: Event) -> bool {
+        self.record_and_keep(event, None).await
+    }
+
+    /// The same, with what is kept of the answer that the event releases.
+    pub(super) async fn record_and_keep(&self, event: Event, kept: Option<Kept>) -> bool {
         let what = format!("{event:?}");
-        let command = Command::Record { key: self.key.clone(), attempt: self.attempt, now: now(), event };
+        let command = Command::Record { key: self.key.clone(), attempt: self.attempt, now: now(), event, kept };
         match self.ledger.ask(&command).await {
-            Ok(Reply::Recorded { applied: true }) => {}
-            Ok(reply) => {
-                log::failure("record", &format!("{what} of nonce {} changed nothing: {reply:?}", self.key.nonce))
+            Ok(Reply::Recorded { applied: true }) => true,
+            Ok(_) => {
+                log::failure("record", &format!("{what} of nonce {} changed nothing", self.key.nonce));
+                false
             }
-            Err(error) => log::failure("record", &format!("{what} of nonce {}: {error}", self.key.nonce)),
+            Err(error) => {
+                log::failure("record", &format!("{what} of nonce {}: {error}", self.key.nonce));
+                false
+            }
+        }
+    }
+
+    /// Keeps the answer. A failure costs the buyer the replay, and nobody money.
+    pub(super) async fn store(&self, answer: Option<StoredAnswer>) {
+        if let Err(error) = self.ledger.ask(&Command::Store { key: self.key.clone(), now: now(), answer }).await {
+            log::failure("store", &error.to_string());
         }
     }
 

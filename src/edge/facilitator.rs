@@ -1,65 +1,218 @@
-//! Calls to the facilitator. What its answers mean is [`crate::x402::facilitator`]'s to say.
+//! Calls to facilitators, and the choice among them. What their answers mean is [`crate::x402::facilitator`]'s to say.
+//!
+//! # Failover
+//!
+//! `/verify` moves nothing: whoever answers may be asked. A settlement goes to one facilitator and no other, once it has
+//! been sent: the runtime does not tell a connection that was never made from one that broke when the request was through,
+//! and two facilitators that both work on one authorization each call the other's success a failure. So the choice is made
+//! *before* sending. A facilitator that could not be reached a moment ago is tried with a bare connection first, and when
+//! that cannot be made either, nothing has been sent to it and the next one is asked.
 
 use super::{log, now, within};
-use crate::config::Facilitator;
+use crate::config::{Config, Facilitator};
+use crate::evm::network::Network;
 use crate::http::redirect::same_service;
 use crate::x402::facilitator::{Expected, Outcome, Verification, read_settlement, read_verification};
+use crate::x402::supported::{Kind, Support, read_supported};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::WorkerGlobalScope;
-use worker::{AbortController, AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response};
+use worker::{
+    AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response,
+    Socket, Url,
+};
+
+/// For so long a facilitator that could not be reached is tried with a bare connection before it is sent anything.
+const SUSPECT_SECONDS: u64 = 60;
+/// How long that connection may take, in seconds.
+const CONNECT_SECONDS: u64 = 3;
+/// How long the list of what a facilitator settles may take: a challenge may be waiting for it.
+const SUPPORTED_SECONDS: u32 = 5;
+
+thread_local! {
+    // Until when each is suspect: numbers, no promises.
+    static SUSPECTS: RefCell<HashMap<String, u64>> = RefCell::new(HashMap::new());
+}
 
 struct Answer {
     status: u16,
     body: Vec<u8>,
+    retry_after: Option<String>,
 }
 
-/// `POST /verify`.
-pub(super) async fn verify(facilitator: &Facilitator, body: &str, expected: Expected) -> Verification {
-    match call(facilitator, "verify", body).await {
-        Ok(answer) => read_verification(answer.status, &answer.body, expected),
-        Err(problem) => Verification::Unavailable(problem),
+/// Those that may settle payments of this version there, in the operator's order; all of them when none says that it does.
+pub(super) fn candidates<'a>(
+    config: &'a Config,
+    support: &Support,
+    version: u64,
+    network: Network,
+) -> Vec<&'a Facilitator> {
+    let all = || config.facilitators.iter().enumerate();
+    let able: Vec<_> =
+        all().filter(|(at, _)| support.may_settle(*at, version, network)).map(|(_, facilitator)| facilitator).collect();
+    if able.is_empty() { config.facilitators.iter().collect() } else { able }
+}
+
+/// `POST /verify`, of each in turn until one has a verdict; and whose it is.
+pub(super) async fn verify<'a>(
+    candidates: &[&'a Facilitator],
+    body: &str,
+    expected: Expected,
+) -> (Verification, Option<&'a Facilitator>) {
+    let mut last = Verification::Unavailable("no facilitator is configured".to_owned());
+    for facilitator in candidates {
+        let verdict = match call(facilitator, "verify", body).await {
+            Ok(answer) => read_verification(answer.status, &answer.body, expected),
+            Err(problem) => Verification::Unavailable(problem),
+        };
+        match verdict {
+            Verification::Unavailable(reason) => {
+                log::failure("verify", &format!("{}: {reason}", facilitator.url));
+                last = Verification::Unavailable(reason);
+            }
+            verdict => return (verdict, Some(facilitator)),
+        }
     }
+    (last, None)
 }
 
-/// `POST /settle`. An error here is *unknown*: the runtime does not tell a connection that was never made from one that
-/// broke after the request was through.
-pub(super) async fn settle(facilitator: &Facilitator, body: &str, expected: Expected) -> Outcome {
+/// Whom to send a settlement to: the first that can be reached, as far as can be told without sending it.
+pub(super) async fn reachable<'a>(candidates: &[&'a Facilitator]) -> Option<&'a Facilitator> {
+    let (first, rest) = candidates.split_first()?;
+    if rest.is_empty() {
+        return Some(first);
+    }
+    for facilitator in candidates {
+        if !is_suspect(facilitator) || connects(facilitator).await {
+            return Some(facilitator);
+        }
+        log::failure("settle", &format!("{}: no connection, so the next is asked", facilitator.url));
+    }
+    Some(first)
+}
+
+/// A settlement's outcome, and whether an attempt on the way to it had none.
+pub(super) struct Attempt {
+    pub(super) outcome: Outcome,
+    pub(super) lost: bool,
+}
+
+/// `POST /settle`; and once more at once when the answer is that it is pending (`protocol.md` 5.3).
+pub(super) async fn settle(facilitator: &Facilitator, body: &str, expected: Expected) -> Attempt {
+    let first = settle_once(facilitator, body, expected).await;
+    if !first.is_pending() {
+        return Attempt { outcome: first, lost: false };
+    }
+    let second = settle_once(facilitator, body, expected).await;
+    let outcome = match (first, second) {
+        // The first answer's transaction is the one to look for, whatever is said of it afterwards short of success.
+        (
+            Outcome::Unknown { transaction: broadcast, .. },
+            Outcome::Unknown { reason, transaction, retry_after, lost },
+        ) => Outcome::Unknown { reason, transaction: transaction.or(broadcast), retry_after, lost },
+        (Outcome::Unknown { transaction, .. }, Outcome::Refused(reason)) => {
+            Outcome::Unknown { reason, transaction, retry_after: None, lost: true }
+        }
+        (_, second) => second,
+    };
+    Attempt { outcome, lost: true }
+}
+
+/// An error here is *unknown*: it may have come when the request was through.
+async fn settle_once(facilitator: &Facilitator, body: &str, expected: Expected) -> Outcome {
     match call(facilitator, "settle", body).await {
-        Ok(answer) => read_settlement(answer.status, &answer.body, expected),
-        Err(reason) => Outcome::Unknown { reason, transaction: None },
+        Ok(answer) => read_settlement(answer.status, &answer.body, expected).heeding(answer.retry_after.as_deref()),
+        Err(reason) => Outcome::unknown(reason),
     }
+}
+
+/// `GET /supported`.
+pub(super) async fn supported(facilitator: &Facilitator) -> Option<Vec<Kind>> {
+    let answer = bounded(facilitator, "supported", None, SUPPORTED_SECONDS).await.ok()?;
+    let kinds = read_supported(answer.status, &answer.body);
+    if kinds.is_none() {
+        log::failure("supported", &format!("{}: status {} without a list", facilitator.url, answer.status));
+    }
+    kinds
 }
 
 async fn call(facilitator: &Facilitator, endpoint: &str, body: &str) -> Result<Answer, String> {
+    bounded(facilitator, endpoint, Some(body), facilitator.timeout_seconds).await
+}
+
+async fn bounded(
+    facilitator: &Facilitator,
+    endpoint: &str,
+    body: Option<&str>,
+    seconds: u32,
+) -> Result<Answer, String> {
     let controller = AbortController::default();
     let signal = controller.signal();
-    let outcome = within(facilitator.timeout_seconds, controller, send(facilitator, endpoint, body, &signal)).await;
-    let result = match outcome {
-        None => Err(format!("no answer within {} seconds", facilitator.timeout_seconds)),
+    let result = match within(seconds, controller, send(facilitator, endpoint, body, &signal)).await {
+        None => Err(format!("no answer within {seconds} seconds")),
         Some(Err(error)) => Err(format!("the call failed: {error}")),
         Some(Ok(answer)) => Ok(answer),
     };
-    if let Err(problem) = &result {
-        log::failure(endpoint, problem);
-    }
+    match &result {
+        Ok(_) => SUSPECTS.with_borrow_mut(|suspects| suspects.remove(&facilitator.url)),
+        Err(problem) => {
+            log::failure(endpoint, &format!("{}: {problem}", facilitator.url));
+            let until = now().saturating_add(SUSPECT_SECONDS);
+            SUSPECTS.with_borrow_mut(|suspects| suspects.insert(facilitator.url.clone(), until))
+        }
+    };
     result
 }
 
-async fn send(facilitator: &Facilitator, endpoint: &str, body: &str, signal: &AbortSignal) -> worker::Result<Answer> {
+fn is_suspect(facilitator: &Facilitator) -> bool {
+    SUSPECTS.with_borrow(|suspects| suspects.get(&facilitator.url).is_some_and(|until| *until > now()))
+}
+
+/// Whether a bare connection can be made. It carries nothing: what fails here was never sent a settlement.
+async fn connects(facilitator: &Facilitator) -> bool {
+    let Ok(url) = Url::parse(&facilitator.url) else { return false };
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
+    let Ok(mut socket) = Socket::builder().connect(host.trim_matches(['[', ']']), port) else { return false };
+    let opened = {
+        let opening = std::pin::pin!(socket.opened());
+        let timer = std::pin::pin!(Delay::from(Duration::from_secs(CONNECT_SECONDS)));
+        matches!(futures_util::future::select(opening, timer).await, futures_util::future::Either::Left((Ok(_), _)))
+    };
+    if opened {
+        // Closing one that never opened would wait for it.
+        let _ = socket.close().await;
+    }
+    opened
+}
+
+async fn send(
+    facilitator: &Facilitator,
+    endpoint: &str,
+    body: Option<&str>,
+    signal: &AbortSignal,
+) -> worker::Result<Answer> {
     let url = format!("{}/{endpoint}", facilitator.url);
-    let first = post(facilitator, &url, body, signal).await?;
+    let first = request(facilitator, &url, body, signal).await?;
     // Well-known facilitators move between a name and its `www.`. A redirect to anywhere else would take the payment, and
     // our key, there: that one is an answer without a verdict.
     let moved = matches!(first.status_code(), 307 | 308);
     let location = if moved { first.headers().get("location")? } else { None };
     let mut response = match location.and_then(|location| same_service(&url, &location)) {
-        Some(url) => post(facilitator, &url, body, signal).await?,
+        Some(url) => request(facilitator, &url, body, signal).await?,
         None => first,
     };
-    Ok(Answer { status: response.status_code(), body: response.bytes().await? })
+    let retry_after = response.headers().get("retry-after")?;
+    Ok(Answer { status: response.status_code(), body: response.bytes().await?, retry_after })
 }
 
-async fn post(facilitator: &Facilitator, url: &str, body: &str, signal: &AbortSignal) -> worker::Result<Response> {
+async fn request(
+    facilitator: &Facilitator,
+    url: &str,
+    body: Option<&str>,
+    signal: &AbortSignal,
+) -> worker::Result<Response> {
     let headers = Headers::new();
     headers.set("content-type", "application/json")?;
     for (name, value) in &facilitator.headers {
@@ -67,13 +220,15 @@ async fn post(facilitator: &Facilitator, url: &str, body: &str, signal: &AbortSi
     }
     if let Some(key) = &facilitator.cdp {
         // Made here and not once a payment: a token is good for one URL, and a facilitator may refuse to see it twice.
-        let token = key.token("POST", url, now(), nonce()?).map_err(|error| worker::Error::from(error.to_string()))?;
+        let token = key
+            .token(if body.is_some() { "POST" } else { "GET" }, url, now(), nonce()?)
+            .map_err(|error| worker::Error::from(error.to_string()))?;
         headers.set("authorization", &format!("Bearer {token}"))?;
     }
     let mut init = RequestInit::new();
-    init.with_method(Method::Post)
+    init.with_method(if body.is_some() { Method::Post } else { Method::Get })
         .with_headers(headers)
-        .with_body(Some(JsValue::from_str(body)))
+        .with_body(body.map(JsValue::from_str))
         .with_redirect(RequestRedirect::Manual);
     Fetch::Request(Request::new_with_init(url, &init)?).send_with_signal(signal).await
 }

@@ -1,12 +1,19 @@
 //! A request comes in, a response goes out: facts to the gate, its decision to whoever carries it out.
 
 use super::charge::Sale;
-use super::claims::Ledger;
+use super::debts::{self, Debt};
+use super::facilitator::candidates;
+use super::goods::Goods;
 use super::origin::Call;
-use super::{environment, log, now, respond};
-use crate::gate::{Decision, Facts, decide};
+use super::{admin, environment, log, now, replay, respond, supported};
+use crate::config::{Config, Terms};
+use crate::gate::{Charge, Decision, Facts, Triage, price, triage};
 use crate::http::headers::{PAYMENT_SIGNATURE, SIGN_IN_WITH_X, X_PAYMENT};
+use crate::http::path::CanonicalPath;
 use crate::http::problem::{Code, Problem};
+use crate::x402::challenge::Challenge;
+use crate::x402::supported::Support;
+use js_sys::Uint8Array;
 use serde_json::json;
 use web_sys::{Request, Response};
 use worker::{Context, Env, Result};
@@ -23,49 +30,117 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
     let Some(facts) = facts(&request)? else {
         return respond::problem(&Problem::new(Code::PathNotCanonical, "the request has no absolute URL"), Vec::new());
     };
-    let target = facts.target();
-    let call = Call { config, env: &env, request: &request, base: &facts.base, target: &target };
-    let route = format!("{} {}", facts.method, facts.path);
-    match decide(config, &facts) {
-        Decision::PassThrough => match call.pass_through().await {
-            Ok(response) => Ok(response),
-            Err(error) => {
-                log::failure("origin", &error.to_string());
-                respond::problem(&Code::OriginUnreachable.into(), Vec::new())
-            }
-        },
-        Decision::Preflight => {
-            let method = facts.preflight_for.as_deref().unwrap_or_default();
-            respond::preflight(method, request.headers().get("access-control-request-headers")?.as_deref())
+    if let Some(answer) = admin::answer(config, &env, &request, &facts.path).await {
+        return answer;
+    }
+    let visit = Visit { config, env: &env, context: &context, request: &request, facts: &facts };
+    // Before the routes: a pattern for everything must not sell a debt as a call.
+    if facts.path.starts_with(debts::PREFIX) && facts.preflight_for.is_none() {
+        let pays = facts.payment_signature.is_some() || facts.x_payment.is_some();
+        match (debts::find(config, &env, &facts.path, pays).await, CanonicalPath::new(&facts.path)) {
+            (debts::Found::Answer(answer), _) => return answer,
+            (debts::Found::Payable(debt, terms), Ok(path)) => return visit.priced(&terms, &path, Some(&debt)).await,
+            _ => {}
         }
-        Decision::Challenge(challenge) => {
-            log::decision("challenge", &route, &json!({ "code": challenge.problem.code.as_str() }));
-            respond::challenge(&challenge, Vec::new())
-        }
-        Decision::Refuse(problem) => {
-            log::decision("refuse", &route, &json!({ "code": problem.code.as_str() }));
-            respond::problem(&problem, Vec::new())
-        }
-        Decision::Doubt(challenge, identity) => {
-            let code = challenge.problem.code.as_str();
-            match Ledger::of(&env, &identity).look(&identity).await {
-                Ok(()) => {
-                    log::decision("challenge", &route, &json!({ "code": code }));
-                    respond::challenge(&challenge, Vec::new())
+    }
+    match triage(config, &facts) {
+        Triage::Decided(decision) => visit.unpriced(decision).await,
+        Triage::Priced(terms, path) => visit.priced(terms, &path, None).await,
+    }
+}
+
+/// One request, and what it is answered with the help of.
+struct Visit<'a> {
+    config: &'a Config,
+    env: &'a Env,
+    context: &'a Context,
+    request: &'a Request,
+    facts: &'a Facts,
+}
+
+impl Visit<'_> {
+    fn route(&self) -> String {
+        format!("{} {}", self.facts.method, self.facts.path)
+    }
+
+    async fn unpriced(&self, decision: Decision<'_>) -> Result<Response> {
+        match decision {
+            Decision::PassThrough => match self.call(&self.facts.target(), None).pass_through().await {
+                Ok(response) => Ok(response),
+                Err(error) => {
+                    log::failure("origin", &error.to_string());
+                    respond::problem(&Code::OriginUnreachable.into(), Vec::new())
                 }
-                Err(known) => {
-                    let problem = Problem::from(known);
-                    log::decision("refuse", &route, &json!({ "code": problem.code.as_str(), "instead_of": code }));
-                    respond::problem(&problem, Vec::new())
-                }
+            },
+            Decision::Preflight => {
+                let method = self.facts.preflight_for.as_deref().unwrap_or_default();
+                let headers = self.request.headers().get("access-control-request-headers")?;
+                respond::preflight(method, headers.as_deref())
+            }
+            Decision::Challenge(challenge) => self.challenge(&challenge),
+            Decision::Refuse(problem) => {
+                log::decision("refuse", &self.route(), &json!({ "code": problem.code.as_str() }));
+                respond::problem(&problem, Vec::new())
+            }
+            // Only what is priced can be charged.
+            Decision::Doubt(challenge, _) => self.challenge(&challenge),
+            Decision::Charge(charge) => {
+                respond::challenge(&charge.offer.challenge(Code::PaymentRequired.into()), Vec::new())
             }
         }
-        Decision::Charge(charge) => {
-            let Some(facilitator) = config.facilitators.first() else {
-                return respond::problem(&Code::NotConfigured.into(), Vec::new());
-            };
-            Sale { charge: &charge, call: &call, facilitator, env: &env, context: &context, route: &route }.run().await
+    }
+
+    async fn priced(&self, terms: &Terms, path: &CanonicalPath, debt: Option<&Debt>) -> Result<Response> {
+        let support = supported::current(self.config, self.env, self.context).await;
+        match price(self.config, &support, terms, self.facts, path) {
+            Decision::Charge(charge) => self.sell(&charge, &support, debt, None).await,
+            Decision::Doubt(challenge, charge) => self.sell(&charge, &support, debt, Some(&challenge)).await,
+            decision => self.unpriced(decision).await,
         }
+    }
+
+    /// Sells; or, of a payment that would not be taken now (then `doubt` is what it would be told), only finds out whether
+    /// it was.
+    async fn sell(
+        &self,
+        charge: &Charge<'_>,
+        support: &Support,
+        debt: Option<&Debt>,
+        doubt: Option<&Challenge>,
+    ) -> Result<Response> {
+        let (identified, body) = match replay::identify(charge, self.request).await {
+            Ok(identified) => identified,
+            Err(problem) => return respond::problem(&problem, Vec::new()),
+        };
+        let target = self.facts.target();
+        let call = self.call(&target, body);
+        let route = self.route();
+        let sale = Sale {
+            config: self.config,
+            charge,
+            goods: debt.map_or(Goods::Call(&call), Goods::Debt),
+            facilitators: candidates(self.config, support, charge.payment.version(), charge.identity.network),
+            identified,
+            env: self.env,
+            context: self.context,
+            route: &route,
+        };
+        match doubt {
+            None => sale.run().await,
+            Some(challenge) => match sale.recover().await? {
+                Some(response) => Ok(response),
+                None => self.challenge(challenge),
+            },
+        }
+    }
+
+    fn challenge(&self, challenge: &Challenge) -> Result<Response> {
+        log::decision("challenge", &self.route(), &json!({ "code": challenge.problem.code.as_str() }));
+        respond::challenge(challenge, Vec::new())
+    }
+
+    fn call<'b>(&'b self, target: &'b str, body: Option<Uint8Array>) -> Call<'b> {
+        Call { config: self.config, env: self.env, request: self.request, base: &self.facts.base, target, body }
     }
 }
 

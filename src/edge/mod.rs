@@ -1,14 +1,22 @@
 //! Everything that touches the Workers runtime. The rest of the crate does not know that it exists.
 
+mod admin;
 mod charge;
 mod claims;
+mod collect;
+mod debts;
 mod environment;
 mod facilitator;
 mod gateway;
+mod goods;
 mod log;
 mod origin;
 mod payer;
+mod replay;
 mod respond;
+mod rpc;
+mod settlement;
+mod supported;
 
 pub use gateway::handle;
 pub use payer::Payer;

@@ -8,9 +8,11 @@ use crate::http::headers::{
     Passage, X_EDGE402_PAYER, X_EDGE402_SECRET, X_FORWARDED_HOST, named_by_connection, origins_cookies, reaches_client,
     reaches_origin,
 };
+use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
-    Headers, Request, RequestCache, RequestInit, RequestRedirect, Response, ResponseInit, WorkerGlobalScope,
+    Headers, ReadableStream, Request, RequestCache, RequestInit, RequestRedirect, Response, ResponseInit,
+    WorkerGlobalScope,
 };
 use worker::{AbortController, Env, Result};
 
@@ -23,6 +25,8 @@ pub(super) struct Call<'a> {
     pub(super) base: &'a str,
     /// Path and query, as they were priced.
     pub(super) target: &'a str,
+    /// The request's body, where it had to be read to be known again; else it streams.
+    pub(super) body: Option<Uint8Array>,
 }
 
 /// Why the origin has no answer.
@@ -50,7 +54,11 @@ impl Call<'_> {
         }
         let untouched = names(&answer.headers()).iter().all(|name| reaches_client(name, Passage::Free));
         // The very object that the runtime gave: a new one would lose a WebSocket, and cost a copy of every header.
-        if untouched { Ok(answer) } else { rebuilt(&answer, &filtered(&answer, Passage::Free)?) }
+        if untouched {
+            Ok(answer)
+        } else {
+            rebuilt(&answer, answer.body().as_ref(), &filtered(&answer, Passage::Free)?)
+        }
     }
 
     /// Sends a paid request, for the answer's head.
@@ -109,9 +117,14 @@ impl Call<'_> {
         if passage == Passage::Paid {
             init.set_cache(RequestCache::NoStore);
         }
+        let url = format!("{base}{}", self.target);
+        if let Some(body) = &self.body {
+            init.set_method(&self.request.method());
+            init.set_body(body);
+            return Ok(Outgoing { request: Request::new_with_str_and_init(&url, &init)?, controller });
+        }
         // Taken over from the incoming request, not set anew: method and body come along as they are, a GET's body too.
-        let elsewhere =
-            Request::new_with_str_and_init(&format!("{base}{}", self.target), self.request.unchecked_ref())?;
+        let elsewhere = Request::new_with_str_and_init(&url, self.request.unchecked_ref())?;
         Ok(Outgoing { request: Request::new_with_request_and_init(&elsewhere, &init)?, controller })
     }
 
@@ -132,8 +145,8 @@ impl Call<'_> {
     }
 }
 
-/// The origin's answer to a call that was priced, with what we add.
-pub(super) fn paid_answer(answer: &Response, receipt: Vec<(&'static str, String)>) -> Result<Response> {
+/// The headers of the origin's answer to a call that was priced, with what we add.
+pub(super) fn paid_headers(answer: &Response) -> Result<Headers> {
     let headers = filtered(answer, Passage::Paid)?;
     headers.set("cache-control", "private, no-store")?;
     if !headers.has("access-control-allow-origin")? {
@@ -141,17 +154,7 @@ pub(super) fn paid_answer(answer: &Response, receipt: Vec<(&'static str, String)
     }
     let exposed = cors::exposed_with(headers.get("access-control-expose-headers")?.as_deref());
     headers.set("access-control-expose-headers", &exposed)?;
-    for (name, value) in receipt {
-        headers.set(name, &value)?;
-    }
-    rebuilt(answer, &headers)
-}
-
-/// Lets go of an answer that will not be shown, and of the connection that it came on.
-pub(super) fn discard(answer: &Response) {
-    if let Some(body) = answer.body() {
-        let _ = body.cancel();
-    }
+    Ok(headers)
 }
 
 fn filtered(answer: &Response, passage: Passage) -> Result<Headers> {
@@ -163,18 +166,23 @@ fn filtered(answer: &Response, passage: Passage) -> Result<Headers> {
     Ok(headers)
 }
 
-fn rebuilt(answer: &Response, headers: &Headers) -> Result<Response> {
+/// The answer under other headers, with this body.
+pub(super) fn rebuilt(answer: &Response, body: Option<&ReadableStream>, headers: &Headers) -> Result<Response> {
     let init = ResponseInit::new();
     init.set_status(answer.status());
     init.set_status_text(&answer.status_text());
     init.set_headers(headers);
-    // These may have no body, not even an empty one.
-    let body = if matches!(answer.status(), 101 | 204 | 205 | 304) { None } else { answer.body() };
-    Ok(Response::new_with_opt_readable_stream_and_init(body.as_ref(), &init)?)
+    let body = if bodiless(answer.status()) { None } else { body };
+    Ok(Response::new_with_opt_readable_stream_and_init(body, &init)?)
+}
+
+/// Statuses that may have no body, not even an empty one.
+pub(super) const fn bodiless(status: u16) -> bool {
+    matches!(status, 101 | 204 | 205 | 304)
 }
 
 /// The names of a header list, in lower case.
-fn names(headers: &Headers) -> Vec<String> {
+pub(super) fn names(headers: &Headers) -> Vec<String> {
     let names = headers.keys().into_iter().flatten().filter_map(|name: JsValue| name.as_string());
     names.map(|name| name.to_ascii_lowercase()).collect()
 }

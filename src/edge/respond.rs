@@ -2,7 +2,7 @@
 
 use crate::http::cors;
 use crate::http::headers::PAYMENT_REQUIRED;
-use crate::http::problem::Problem;
+use crate::http::problem::{Code, Problem};
 use crate::x402::challenge::Challenge;
 use web_sys::{Headers, Response, ResponseInit};
 use worker::Result;
@@ -24,11 +24,35 @@ pub(super) fn problem(problem: &Problem, more: Lines) -> Result<Response> {
 
 /// The price.
 pub(super) fn challenge(challenge: &Challenge, more: Lines) -> Result<Response> {
+    if challenge.empty {
+        return problem(&Code::NothingOnOffer.into(), more);
+    }
     let mut lines = common();
     lines.push(("content-type", "application/json".to_owned()));
     lines.push((PAYMENT_REQUIRED, challenge.header.clone()));
     lines.extend(more);
     response(challenge.problem.code.status(), Some(&challenge.body.to_string()), lines)
+}
+
+/// A document of ours.
+pub(super) fn json(status: u16, body: &serde_json::Value) -> Result<Response> {
+    let mut lines = common();
+    lines.push(("content-type", "application/json".to_owned()));
+    response(status, Some(&body.to_string()), lines)
+}
+
+/// It was answered, and the answer is not here any more, or never was: the receipt alone.
+pub(super) fn not_kept(receipt: Lines) -> Result<Response> {
+    let body = serde_json::json!({
+        "answered": true,
+        "kept": false,
+        "hint": "this payment was answered and its answer is not kept: it was streamed, too large, or is too old",
+    });
+    let mut lines = common();
+    lines.push(("content-type", "application/json".to_owned()));
+    lines.push(("idempotent-replayed", "true".to_owned()));
+    lines.extend(receipt);
+    response(200, Some(&body.to_string()), lines)
 }
 
 /// Yes, a browser may send a payment.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::Bindings;
 use crate::evm::eip3009::Authorization;
-use crate::evm::{Address, B256};
+use crate::evm::{Address, B256, U256};
 use crate::x402::encode_header;
 use k256::ecdsa::SigningKey;
 use proptest::prelude::*;
@@ -25,6 +25,15 @@ fn config(more: &[(&str, Value)]) -> Config {
     ]);
     bindings.extend(more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     Config::resolve(&bindings).unwrap()
+}
+
+/// The gate as a whole, before any facilitator was asked what it settles.
+fn decide<'a>(config: &'a Config, facts: &Facts) -> Decision<'a> {
+    static UNKNOWN: Support = Support(Vec::new());
+    match triage(config, facts) {
+        Triage::Decided(decision) => decision,
+        Triage::Priced(terms, path) => price(config, &UNKNOWN, terms, facts, &path),
+    }
 }
 
 fn request(method: &str, path: &str) -> Facts {
@@ -161,9 +170,9 @@ fn the_signed_fields_are_held_against_the_route_not_against_the_echo() {
 fn a_payment_that_may_have_settled_is_a_doubt_and_garbage_is_not() {
     let config = config(&[]);
     let late = paying(&config, |a| a.valid_before = U256::from(NOW + 1));
-    let Decision::Doubt(challenge, identity) = decide(&config, &late) else { panic!("no doubt") };
+    let Decision::Doubt(challenge, charge) = decide(&config, &late) else { panic!("no doubt") };
     assert_eq!(challenge.problem.code, Code::AuthorizationExpiresTooSoon);
-    assert_eq!((identity.payer, identity.nonce), (key(7).1, B256::repeat_byte(9)));
+    assert_eq!((charge.identity.payer, charge.identity.nonce), (key(7).1, B256::repeat_byte(9)));
     let strict = self::config(&[("SMART_WALLETS", json!("false"))]);
     let requirement = requirement_of(&strict, 0);
     let mut expired = authorization(1_000);
@@ -189,8 +198,8 @@ fn a_doubt_is_looked_up_under_the_asset_that_was_signed_for() {
     sent["network"] = "eip155:84532".into();
     sent.as_object_mut().unwrap().remove("accepted");
     let facts = Facts { x_payment: Some(encode_header(&sent)), ..request("GET", "/paid/x") };
-    let Decision::Doubt(_, identity) = decide(&config, &facts) else { panic!("no doubt") };
-    assert_eq!(identity.asset, second.asset.address);
+    let Decision::Doubt(_, charge) = decide(&config, &facts) else { panic!("no doubt") };
+    assert_eq!(charge.identity.asset, second.asset.address);
 }
 
 #[test]

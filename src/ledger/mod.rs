@@ -1,4 +1,8 @@
-//! The rules of money as pure state machines. Nothing here stores or schedules: a Durable Object does, and does no more.
+//! The rules of money: pure state machines, and the books as SQL over whatever stores them. Nothing here schedules or
+//! calls anybody: a Durable Object does, and does no more.
 
 pub mod authorization;
+pub mod books;
 pub mod messages;
+pub mod outcome;
+pub mod sql;

@@ -15,15 +15,27 @@ pub struct Challenge {
     pub header: String,
     /// The JSON body: the x402 members with the problem's beside them.
     pub body: Value,
+    /// Whether there is nothing to choose from: then it is no challenge, and is not sent.
+    pub empty: bool,
+}
+
+/// What a buyer may choose from, by the protocol's version.
+#[derive(Clone, Debug, Default)]
+pub struct OnOffer<'a> {
+    /// For clients that pay by version 1.
+    pub v1: Vec<&'a Requirement>,
+    /// For all others.
+    pub v2: Vec<&'a Requirement>,
 }
 
 /// Builds the challenge for what is offered.
 #[must_use]
 pub fn challenge(
-    offered: &[Requirement],
+    offered: &OnOffer<'_>,
     resource: &Resource,
     style: ChallengeBody,
     facilitator_url: &str,
+    extensions: &Value,
     problem: Problem,
 ) -> Challenge {
     let error = match problem.code {
@@ -34,20 +46,21 @@ pub fn challenge(
         "x402Version": 2,
         "error": error,
         "resource": resource.to_json(),
-        "accepts": offered.iter().map(Requirement::to_v2).collect::<Vec<_>>(),
+        "accepts": offered.v2.iter().map(|r| r.to_v2()).collect::<Vec<_>>(),
+        "extensions": extensions,
     });
     let mut body = match style {
         // Entries that v1 has no name for would make the strict client throw before it chooses: they are v2's alone.
         ChallengeBody::V1 => json!({
             "x402Version": 1,
             "error": error,
-            "accepts": offered.iter().filter_map(|r| r.to_v1(resource)).collect::<Vec<_>>(),
+            "accepts": offered.v1.iter().filter_map(|r| r.to_v1(resource)).collect::<Vec<_>>(),
         }),
         ChallengeBody::V2 => json!({
             "x402Version": 2,
             "error": error,
             "resource": resource.to_json(),
-            "accepts": offered.iter().map(|r| r.to_v2_in_body(resource)).collect::<Vec<_>>(),
+            "accepts": offered.v2.iter().map(|r| r.to_v2_in_body(resource)).collect::<Vec<_>>(),
             "facilitatorUrl": facilitator_url,
         }),
     };
@@ -55,7 +68,8 @@ pub fn challenge(
     {
         merge(members, document);
     }
-    Challenge { problem, header: encode_header(&v2), body }
+    let empty = offered.v1.is_empty() && offered.v2.is_empty();
+    Challenge { problem, header: encode_header(&v2), body, empty }
 }
 
 fn merge(members: &mut Map<String, Value>, more: Map<String, Value>) {

@@ -33,8 +33,47 @@ pub enum Outcome {
         reason: String,
         /// What was broadcast, where it is known.
         transaction: Option<String>,
+        /// Seconds that the facilitator asks to be left alone for.
+        retry_after: Option<u64>,
+        /// Whether money may have moved by this attempt: not when the facilitator turned the call away at its door, nor
+        /// when it saw its transaction fail. What is then found used was used by somebody else.
+        lost: bool,
     },
 }
+
+impl Outcome {
+    /// An outcome that nobody knows.
+    pub fn unknown(reason: impl Into<String>) -> Self {
+        Self::Unknown { reason: reason.into(), transaction: None, retry_after: None, lost: true }
+    }
+
+    /// Heeds a `Retry-After` in seconds; a date is as good as none: our own backoff is patient enough.
+    #[must_use]
+    pub fn heeding(self, retry_after: Option<&str>) -> Self {
+        match self {
+            Self::Unknown { reason, transaction, lost, .. } => Self::Unknown {
+                reason,
+                transaction,
+                lost,
+                retry_after: retry_after.and_then(|seconds| seconds.trim().parse().ok()),
+            },
+            decided => decided,
+        }
+    }
+
+    /// Whether it was broadcast and waits for a block: the standard has it asked for once more, at once.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        matches!(self, Self::Unknown { reason, transaction: Some(_), .. } if reason == PENDING)
+    }
+}
+
+/// The reason of a settlement that was broadcast and is not final (`protocol.md` 1.5).
+pub const PENDING: &str = "settlement_pending";
+
+/// The reason of a settlement whose own transaction was seen to revert. It is none of the definite ones: the authorization
+/// may have been used by another transaction, or may be yet.
+const FAILED_ON_CHAIN: &str = "invalid_transaction_state";
 
 /// What the answer must agree with.
 #[derive(Clone, Copy, Debug)]
@@ -68,7 +107,14 @@ pub fn read_verification(status: u16, body: &[u8], expected: Expected) -> Verifi
 /// Reads the answer to `/settle`.
 #[must_use]
 pub fn read_settlement(status: u16, body: &[u8], expected: Expected) -> Outcome {
-    let unknown = |reason: String, transaction: Option<String>| Outcome::Unknown { reason, transaction };
+    // Turned away at the door: for its rate, or for our credentials.
+    let taken = !matches!(status, 401 | 403 | 404 | 405 | 413 | 429);
+    let unknown = |reason: String, transaction: Option<String>| {
+        let failed = reason == FAILED_ON_CHAIN;
+        // A transaction that failed is none that a receipt may name.
+        let transaction = transaction.filter(|_| !failed);
+        Outcome::Unknown { reason, transaction, retry_after: None, lost: taken && !failed }
+    };
     let Some(answer) = object(body) else {
         return unknown(format!("status {status} without a JSON object"), None);
     };
@@ -147,6 +193,21 @@ fn is_definite(reason: &str) -> bool {
         || reason.strip_prefix("invalid_exact_evm_").is_some_and(|rest| DEFINITE_EXACT_EVM.contains(&rest))
 }
 
+/// Whether such a reason proves it even after an attempt whose answer was lost: only what follows from the call's body
+/// alone, which was the same then. What is about the balance or the time may be that attempt's doing, and what is about the
+/// facilitator's policy, or a smart wallet's signature, may have changed since.
+#[must_use]
+pub fn stays_definite(reason: &str) -> bool {
+    const OF_THE_BODY: [&str; 5] = [
+        "invalid_exact_evm_recipient_mismatch",
+        "invalid_exact_evm_payload_recipient_mismatch",
+        "invalid_exact_evm_missing_eip712_domain",
+        "invalid_exact_evm_network_mismatch",
+        "invalid_exact_evm_payload_authorization_value_mismatch",
+    ];
+    OF_THE_BODY.contains(&reason)
+}
+
 /// Whether a "no" from `/verify` is about the payment, and not about the facilitator or our account with it: paying
 /// again would cure neither.
 fn is_verdict(status: u16, reason: &str) -> bool {
@@ -172,10 +233,16 @@ fn is_transaction_hash(text: &str) -> bool {
     text.strip_prefix("0x").is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Whether `/verify` says that the authorization has been spent: no fresh challenge is sent for that.
+/// Whether the authorization has been spent, in a facilitator's words.
+#[must_use]
+pub fn says_spent(reason: &str) -> bool {
+    reason.contains("nonce_already_used") || reason.contains("nonce_used")
+}
+
+/// Whether `/verify` says that the authorization has been spent, or is being spent: no fresh challenge is sent for that.
 #[must_use]
 pub fn says_used(reason: &str) -> bool {
-    reason.contains("nonce_already_used") || reason.contains("nonce_used") || reason.contains("duplicate_settlement")
+    says_spent(reason) || reason.contains("duplicate_settlement")
 }
 
 /// Whether the reason is the payer: another payment by the same wallet would not cure it.

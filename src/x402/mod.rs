@@ -5,9 +5,11 @@
 pub mod cdp;
 pub mod challenge;
 pub mod facilitator;
+pub mod identifier;
 pub mod payment;
 pub mod receipt;
 pub mod requirement;
+pub mod supported;
 
 use base64::Engine;
 use base64::alphabet::STANDARD;

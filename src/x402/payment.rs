@@ -4,6 +4,7 @@
 //! them, so it cannot read another payment than the one that was checked.
 
 use super::BASE64;
+use super::identifier;
 use super::requirement::{EXACT, Requirement, Resource};
 use crate::evm::eip3009::Authorization;
 use crate::evm::network::Network;
@@ -57,6 +58,8 @@ pub struct Payment {
     pub authorization: Authorization,
     /// 65 bytes of an externally owned account, or whatever a smart wallet makes.
     pub signature: Vec<u8>,
+    /// The client's own id for it, if it sent one.
+    pub identifier: Option<String>,
 }
 
 impl Payment {
@@ -108,7 +111,18 @@ impl Payment {
         let signature = hexadecimal(text(payload, "signature", "payload.signature")?)
             .filter(|bytes| !bytes.is_empty())
             .ok_or_else(|| malformed("payload.signature", "is not 0x and an even number of hexadecimal digits"))?;
-        Ok(Self { dialect, choice, authorization, signature })
+        // Version 1 has no extensions.
+        let identifier = if dialect == Dialect::V1 { None } else { identifier::read(&payment)? };
+        Ok(Self { dialect, choice, authorization, signature, identifier })
+    }
+
+    /// The protocol's version as its facilitator is told.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        match self.dialect {
+            Dialect::V1 => 1,
+            Dialect::V2 | Dialect::V2InXPayment => 2,
+        }
     }
 
     /// The signature of an externally owned account, if it has that length.

@@ -5,6 +5,7 @@ use super::payment::Dialect;
 use crate::evm::Address;
 use crate::evm::network::Network;
 use crate::http::headers::{PAYMENT_RESPONSE, X_PAYMENT_RESPONSE};
+use crate::ledger::authorization::{Evidence, Movement};
 use serde_json::{Value, json};
 
 /// What became of a payment.
@@ -21,11 +22,8 @@ pub struct Receipt {
 /// How a settlement went, as far as a buyer is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// Money moved, in this transaction.
-    Settled {
-        /// The transaction's hash.
-        transaction: String,
-    },
+    /// Money moved.
+    Settled(Movement),
     /// It did not, for this reason.
     Failed {
         /// The facilitator's code.
@@ -39,8 +37,15 @@ impl Receipt {
     fn to_json(&self, network: &str) -> Value {
         let payer = self.payer.to_checksum(None);
         match &self.result {
-            Settlement::Settled { transaction } => {
-                json!({ "success": true, "transaction": transaction, "network": network, "payer": payer })
+            Settlement::Settled(Movement { transaction, evidence }) => {
+                let transaction = transaction.as_deref().unwrap_or_default();
+                let mut receipt =
+                    json!({ "success": true, "transaction": transaction, "network": network, "payer": payer });
+                if let (Evidence::Unproven, Value::Object(members)) = (evidence, &mut receipt) {
+                    // The facilitator said "used" after an attempt of ours, and nobody could look at the chain.
+                    members.insert("extra".to_owned(), json!({ "evidence": evidence.as_str() }));
+                }
+                receipt
             }
             Settlement::Failed { reason, transaction } => json!({
                 "success": false, "errorReason": reason, "transaction": transaction, "network": network, "payer": payer,

@@ -2,11 +2,14 @@
 // keeps the claim, because the money may have moved. Nothing but a settlement that fits lets the answer out.
 
 import assert from 'node:assert/strict';
-import { after, afterEach, test } from 'node:test';
+import { after, describe, test } from 'node:test';
 import {
-  assertAnswered, assertNoAnswer, assertRefused, assertUnknown, authorize, call, effectsOf, NETWORK,
-  receiptsOf, startStack, THIEF, withoutEffect,
+  assertAnswered, assertNoAnswer, assertRefused, assertUnknown, authorize, call, NETWORK, receiptsOf, startStack, THIEF,
+  until,
 } from './helpers.mjs';
+import {
+  ADMIN_TOKEN, callsAbout, effectsFor, entryOf, faultsByPayer, passesNothingOn, payerIn, untilBooked,
+} from './payers.mjs';
 import { startWorker } from './stack/worker.mjs';
 
 const stack = await startStack();
@@ -18,24 +21,31 @@ const ROUTES = Object.fromEntries(PATHS.map((path) => {
   return [`GET ${path}`, { price: '$0.001', settle, verify }];
 }));
 ROUTES['GET /weather/*'] = '$0.001';
-const vars = stack.vars({ ROUTES, FACILITATORS: [{ url: proxy.url, timeout_seconds: 2 }] });
-const worker = await startWorker({ vars });
+// Long enough for the real facilitator when a whole group of alarms rings at once.
+const vars = stack.vars({ ROUTES, FACILITATORS: [{ url: proxy.url, timeout_seconds: 6 }] });
+const worker = await startWorker({ vars, secrets: { ADMIN_TOKEN } });
+// A fault stays with its payer until it is lifted: the alarm sends every unknown settlement again in the background.
+const faults = faultsByPayer(proxy);
 after(async () => {
   await worker.stop();
   await stack.stop();
 });
-afterEach(() => proxy.reset());
 
-const ask = (path, payment, base = worker.url) => call(base, path, { headers: payment.v2 ?? payment });
-const settleFault = (make) => (path, body) => (path === '/settle' ? make(body) : undefined);
-const verifyFault = (make) => (path, body) => (path === '/verify' ? make(body) : undefined);
-const payerOf = (body) => body.paymentPayload.payload.authorization.from;
+const ask = (path, payment) => call(worker.url, path, { headers: payment.v2 ?? payment });
+const at = (where, make) => (path, body) => (path === where ? make(body) : undefined);
+/** The `make`s in turn, one for each call; the last one for all that follow. */
+const inTurn = (...makes) => {
+  let calls = 0;
+  return at('/settle', (body) => makes[Math.min(calls++, makes.length - 1)](body));
+};
+const transfersOf = (buyer) => chain.transfers({ from: buyer.address });
 const settled = (fields) => (body) => ({
-  body: { success: true, payer: payerOf(body), network: NETWORK, transaction: `0x${'ab'.repeat(32)}`, ...fields },
+  body: { success: true, payer: payerIn(body), network: NETWORK, transaction: `0x${'ab'.repeat(32)}`, ...fields },
 });
 const refusal = (errorReason, status = 200, more = {}) => (body) => ({
-  status, body: { success: false, errorReason, payer: payerOf(body), network: NETWORK, transaction: '', ...more },
+  status, body: { success: false, errorReason, payer: payerIn(body), network: NETWORK, transaction: '', ...more },
 });
+const unspoilt = () => undefined;
 
 // What a facilitator may answer to /settle that says neither yes nor no.
 const unknown = {
@@ -55,93 +65,144 @@ const unknown = {
   'status 500 with unexpected_error': refusal('unexpected_error', 500),
   'unexpected_settle_error': refusal('unexpected_settle_error'),
   'a confirmation that timed out': refusal('settle_exact_evm_transaction_confirmation_timed_out'),
-  'nonce already used': refusal('invalid_exact_evm_nonce_already_used'),
   'a closed connection': () => ({ reset: true }),
   'silence': () => ({ hang: true }),
 };
 
-for (const path of PATHS) {
+/** The alarm has brought it to its end: the buyer gets what is owed, once, for this request alone. */
+async function assertOwedOnce(path, buyer, payment, evidence) {
+  const entry = await untilBooked(worker, buyer.address, payment.nonce, 'settled');
+  assert.deepEqual({ answered: entry.answered, evidence: entry.evidence }, { answered: false, evidence });
+  const elsewhere = await passesNothingOn(stack, buyer.address, () => ask('/weather/elsewhere', payment.v1));
+  assertRefused(elsewhere, 409, 'payment_already_used');
+  const { result, calls } = await effectsFor(stack, buyer.address, () => ask(path, payment));
+  assertAnswered(result);
+  assert.deepEqual(calls, { origin: 1, verify: 0, settle: 0 });
+  const receipt = receiptsOf(result).v2;
+  assert.equal(receipt.success, true);
+  // What nobody has seen on the chain is not passed off as seen.
+  assert.equal(receipt.extra?.evidence, evidence === 'unproven' ? 'unproven' : undefined);
+  assertRefused(await passesNothingOn(stack, buyer.address, () => ask(path, payment)), 409, 'payment_already_used');
+  assert.deepEqual((await transfersOf(buyer)).map(({ to, value }) => [to, value]), [[stack.seller, 1000n]]);
+  const [first, ...again] = callsAbout(stack, buyer.address, '/settle').map(({ body }) => body);
+  for (const body of again) assert.deepEqual(body, first, 'sent again, but not the same');
+}
+
+// At once, since each waits for its alarm.
+for (const path of PATHS) describe(path, { concurrency: true }, () => {
   const upfront = path.includes('before');
-  test(`${path}: an unknown settlement is no answer, no challenge and no second chance`, async (t) => {
-    for (const [name, make] of Object.entries(unknown)) {
-      await t.test(name, async () => {
-        const buyer = await stack.buyer();
-        const payment = await authorize(worker.url, path, buyer);
-        proxy.fault = settleFault(make);
-        const { result, calls } = await effectsOf(stack, () => ask(path, payment));
-        assertUnknown(result);
-        assert.equal(calls.origin, upfront ? 0 : 1);
-        assert.ok(calls.settle >= 1);
-        // A receipt of a success that we do not believe would be a forged one.
-        assert.notEqual(receiptsOf(result).v2?.success, true);
-
-        // Neither a patient client nor a thief gets further with it, even once the facilitator is well again.
-        proxy.fault = undefined;
-        assertUnknown(await withoutEffect(stack, () => ask(path, payment)));
-        const elsewhere = await withoutEffect(stack, () => ask('/weather/elsewhere', payment.v1));
-        assert.ok([409, 503].includes(elsewhere.status), elsewhere.text);
-        assertNoAnswer(elsewhere);
-        assert.equal((await chain.transfers({ from: buyer.address })).length, 0);
-      });
-    }
-  });
-
-  test(`${path}: a settlement that happened, and whose answer was lost, is not paid twice`, async () => {
-    for (const lost of [{ forward: true, reset: true }, { forward: true, status: 500, raw: '' }, { forward: true, hang: true }]) {
+  test('an unknown settlement is no answer and no challenge, until it is known', { concurrency: true }, async (t) => {
+    await Promise.all(Object.entries(unknown).map(([name, make]) => t.test(name, async () => {
       const buyer = await stack.buyer();
       const payment = await authorize(worker.url, path, buyer);
-      proxy.fault = settleFault(() => lost);
-      const { result, earned } = await effectsOf(stack, () => ask(path, payment));
+      faults.set(buyer.address, at('/settle', make));
+      const { result, calls } = await effectsFor(stack, buyer.address, () => ask(path, payment));
       assertUnknown(result);
-      assert.equal(earned, 1000n);
-      proxy.fault = undefined;
-      assertUnknown(await withoutEffect(stack, () => ask(path, payment)));
-      assert.equal((await chain.transfers({ from: buyer.address })).length, 1);
-    }
+      assert.equal(calls.origin, upfront ? 0 : 1);
+      assert.ok(calls.settle >= 1);
+      // A receipt of a success that we do not believe would be a forged one.
+      assert.notEqual(receiptsOf(result).v2?.success, true);
+
+      // Neither a patient client nor a thief gets further with it.
+      assertUnknown(await passesNothingOn(stack, buyer.address, () => ask(path, payment)));
+      const elsewhere = await passesNothingOn(stack, buyer.address, () => ask('/weather/elsewhere', payment.v1));
+      assertRefused(elsewhere, 409, 'payment_already_used');
+      assert.deepEqual(await transfersOf(buyer), []);
+
+      faults.lift(buyer.address);
+      await assertOwedOnce(path, buyer, payment, 'told');
+    })));
   });
 
-  test(`${path}: a definite no is a 402 that says why, with the receipt of it`, async () => {
+  test('a settlement that happened, and whose answer was lost, is not paid twice', { concurrency: true }, async (t) => {
+    const lost = { reset: { reset: true }, broken: { status: 500, raw: '' }, late: { hang: true } };
+    await Promise.all(Object.entries(lost).map(([name, fault]) => t.test(name, async () => {
+      const buyer = await stack.buyer();
+      const payment = await authorize(worker.url, path, buyer);
+      faults.set(buyer.address, at('/settle', () => ({ forward: true, ...fault })));
+      const { result, paid } = await effectsFor(stack, buyer.address, () => ask(path, payment));
+      assertUnknown(result);
+      assert.equal(paid, 1000n);
+      assertUnknown(await passesNothingOn(stack, buyer.address, () => ask(path, payment)));
+      faults.lift(buyer.address);
+      await assertOwedOnce(path, buyer, payment, 'unproven');
+    })));
+  });
+
+  test('a definite no is a 402 that says why, with the receipt of it', async () => {
     const buyer = await stack.buyer();
     for (const [reason, status] of [['insufficient_funds', 200], ['invalid_exact_evm_insufficient_balance', 400]]) {
       const payment = await authorize(worker.url, path, buyer);
-      proxy.fault = settleFault(refusal(reason, status));
-      const { result, calls, earned } = await effectsOf(stack, () => ask(path, payment));
+      faults.set(buyer.address, at('/settle', refusal(reason, status)));
+      const { result, calls, paid } = await effectsFor(stack, buyer.address, () => ask(path, payment));
       const body = assertRefused(result, 402, 'payment_refused');
       assert.match(body.detail, new RegExp(reason));
       assert.equal(receiptsOf(result).v2.success, false);
       assert.equal(receiptsOf(result).v2.errorReason, reason);
       assert.equal(calls.origin, upfront ? 0 : 1);
       assert.equal(calls.settle, 1);
-      assert.equal(earned, 0n);
+      assert.equal(paid, 0n);
+      assert.equal((await entryOf(worker, buyer.address, payment.nonce)).state, 'refused');
 
       // Shown again it is either taken after all, and paid for, or it is not an answer.
-      proxy.fault = undefined;
-      const again = await effectsOf(stack, () => ask(path, payment));
-      if (again.result.status === 200) assert.equal(again.earned, 1000n);
+      faults.lift(buyer.address);
+      const again = await effectsFor(stack, buyer.address, () => ask(path, payment));
+      if (again.result.status === 200) assert.equal(again.paid, 1000n);
       else {
         assertNoAnswer(again.result);
-        assert.equal(again.earned, 0n);
+        assert.equal(again.paid, 0n);
       }
     }
   });
 
-  test(`${path}: a payer whom the facilitator must not serve is forbidden, not asked for more`, async () => {
+  test('the same no is none after an attempt whose answer was lost', async () => {
+    // It may be that very attempt that emptied the wallet. A 402 would have the buyer pay a second time.
+    const buyer = await stack.buyer(1000n);
+    const payment = await authorize(worker.url, path, buyer);
+    faults.set(buyer.address, inTurn(() => ({ forward: true, reset: true }), refusal('invalid_exact_evm_insufficient_balance')));
+    assertUnknown(await ask(path, payment));
+    assert.equal(await chain.balanceOf(buyer.address), 0n);
+    await until('the no in the books', async () => /insufficient_balance/.test((await entryOf(worker, buyer.address, payment.nonce)).reason));
+    assert.equal((await entryOf(worker, buyer.address, payment.nonce)).state, 'unknown');
+    assertUnknown(await passesNothingOn(stack, buyer.address, () => ask(path, payment)));
+    faults.lift(buyer.address);
+    await assertOwedOnce(path, buyer, payment, 'unproven');
+  });
+
+  test('pending is asked for once more at once, and then known', async () => {
+    const buyer = await stack.buyer();
+    const payment = await authorize(worker.url, path, buyer);
+    const transaction = `0x${'cd'.repeat(32)}`;
+    faults.set(buyer.address, inTurn((body) => ({ ...refusal('settlement_pending', 200, { transaction })(body), forward: true }), unspoilt));
+    const { result, calls, paid } = await effectsFor(stack, buyer.address, () => ask(path, payment));
+    assertAnswered(result);
+    assert.deepEqual({ origin: calls.origin, settle: calls.settle }, { origin: 1, settle: 2 });
+    assert.equal(paid, 1000n);
+    // "Used", says the second: by the first, most likely, but nobody has seen it.
+    assert.deepEqual(receiptsOf(result).v2.extra, { evidence: 'unproven' });
+    const { state, answered, evidence } = await entryOf(worker, buyer.address, payment.nonce);
+    assert.deepEqual({ state, answered, evidence }, { state: 'settled', answered: true, evidence: 'unproven' });
+    assertRefused(await passesNothingOn(stack, buyer.address, () => ask(path, payment)), 409, 'payment_already_used');
+  });
+
+  test('a payer whom the facilitator must not serve is forbidden, not asked for more', async () => {
     for (const reason of ['kyt_risk_detected', 'invalid_exact_evm_payload_authorization_from_address_kyt', 'request_blocked_by_location']) {
-      const payment = await authorize(worker.url, path, await stack.buyer());
-      proxy.fault = settleFault(refusal(reason, 400));
+      const buyer = await stack.buyer();
+      const payment = await authorize(worker.url, path, buyer);
+      faults.set(buyer.address, at('/settle', refusal(reason, 400)));
       assertRefused(await ask(path, payment), 403, 'payer_forbidden');
     }
   });
-}
+});
 
 test('a real buyer without money gets a 402 from the chain, and no answer', async () => {
   for (const path of PATHS) {
     const buyer = await stack.buyer(999n);
     const payment = await authorize(worker.url, path, buyer);
-    const { result, calls, earned } = await effectsOf(stack, () => ask(path, payment));
+    const { result, calls, paid } = await effectsFor(stack, buyer.address, () => ask(path, payment));
     assertRefused(result, 402, path.includes('facilitator') ? 'payment_invalid' : 'payment_refused');
     assert.equal(calls.origin, path === '/weather/after-local' ? 1 : 0);
-    assert.equal(earned, 0n);
+    assert.equal(paid, 0n);
     assert.equal(await chain.balanceOf(buyer.address), 999n);
   }
 });
@@ -157,16 +218,17 @@ test('an authorization that was spent elsewhere buys nothing here', async () => 
       body: JSON.stringify({ x402Version: 2, paymentPayload: payment.json.v2, paymentRequirements: payment.requirement }),
     });
     assert.equal((await settle.json()).success, true);
-    const response = await ask(path, payment);
-    assertNoAnswer(response);
-    assert.ok([409, 503].includes(response.status), `${path}: ${response.status} ${response.text}`);
-    assert.equal((await chain.transfers({ from: buyer.address })).length, 1);
+    // Both times: that we have asked about it once does not make it ours.
+    for (const _ of 'ab') assertRefused(await ask(path, payment), 409, 'payment_already_used');
+    const state = (await entryOf(worker, buyer.address, payment.nonce))?.state;
+    assert.equal(state, path.includes('facilitator') ? 'released' : 'spent');
+    assert.equal((await transfersOf(buyer)).length, 1);
   }
 });
 
 const VERIFIED = PATHS.filter((path) => path.endsWith('facilitator'));
 
-test('verify without a verdict: 503, nothing happened, and the same payment is good afterwards', async (t) => {
+test('verify without a verdict: 503, nothing happened, and the same payment is good afterwards', { concurrency: true }, async (t) => {
   const broken = {
     'status 500': () => ({ status: 500, raw: 'oops' }),
     'malformed JSON': () => ({ raw: '{"isValid":tr' }),
@@ -175,40 +237,40 @@ test('verify without a verdict: 503, nothing happened, and the same payment is g
     'a closed connection': () => ({ reset: true }),
     'silence': () => ({ hang: true }),
   };
-  for (const path of VERIFIED) {
-    for (const [name, make] of Object.entries(broken)) {
-      await t.test(`${path}: ${name}`, async () => {
-        const payment = await authorize(worker.url, path, await stack.buyer());
-        proxy.fault = verifyFault(make);
-        const { result, calls, earned } = await effectsOf(stack, () => ask(path, payment));
-        assertUnknown(result, 'verification_unavailable');
-        assert.deepEqual({ origin: calls.origin, settle: calls.settle }, { origin: 0, settle: 0 });
-        assert.equal(earned, 0n);
-        proxy.fault = undefined;
-        const again = await effectsOf(stack, () => ask(path, payment));
-        assertAnswered(again.result);
-        assert.equal(again.earned, 1000n);
-      });
-    }
-  }
+  await Promise.all(VERIFIED.flatMap((path) => Object.entries(broken).map(([name, make]) => t.test(`${path}: ${name}`, async () => {
+    const buyer = await stack.buyer();
+    const payment = await authorize(worker.url, path, buyer);
+    faults.set(buyer.address, at('/verify', make));
+    const { result, calls, paid } = await effectsFor(stack, buyer.address, () => ask(path, payment));
+    assertUnknown(result, 'verification_unavailable');
+    assert.deepEqual({ origin: calls.origin, settle: calls.settle }, { origin: 0, settle: 0 });
+    assert.equal(paid, 0n);
+    faults.lift(buyer.address);
+    const again = await effectsFor(stack, buyer.address, () => ask(path, payment));
+    assertAnswered(again.result);
+    assert.equal(again.paid, 1000n);
+  }))));
 });
 
 test('verify says no: 402 with its reason, nothing happened, and the claim is free again', async () => {
   for (const path of VERIFIED) {
-    const payment = await authorize(worker.url, path, await stack.buyer());
-    proxy.fault = verifyFault((body) => ({ body: { isValid: false, invalidReason: 'insufficient_funds', payer: payerOf(body) } }));
-    const { result, calls } = await effectsOf(stack, () => ask(path, payment));
+    const buyer = await stack.buyer();
+    const payment = await authorize(worker.url, path, buyer);
+    const says = (answer) => faults.set(buyer.address, at('/verify', () => answer));
+    says({ body: { isValid: false, invalidReason: 'insufficient_funds', payer: buyer.address } });
+    const { result, calls } = await effectsFor(stack, buyer.address, () => ask(path, payment));
     assert.match(assertRefused(result, 402, 'payment_invalid').detail, /insufficient_funds/);
     assert.deepEqual(calls, { origin: 0, verify: 1, settle: 0 });
-    proxy.fault = verifyFault(() => ({ status: 400, body: { isValid: false, invalidReason: 'kyt_risk_detected' } }));
+    says({ status: 400, body: { isValid: false, invalidReason: 'kyt_risk_detected' } });
     assertRefused(await ask(path, payment), 403, 'payer_forbidden');
-    proxy.fault = verifyFault(() => ({ body: { isValid: false, invalidReason: 'invalid_exact_evm_nonce_already_used' } }));
+    says({ body: { isValid: false, invalidReason: 'invalid_exact_evm_nonce_already_used' } });
     assertRefused(await ask(path, payment), 409, 'payment_already_used');
   }
 });
 
 test('the facilitator is shown our requirement and the signed fields, not what the client wrote beside them', async () => {
-  const payment = await authorize(worker.url, '/weather/after-facilitator', await stack.buyer());
+  const buyer = await stack.buyer();
+  const payment = await authorize(worker.url, '/weather/after-facilitator', buyer);
   const dressed = {
     ...payment.json.v2,
     resource: { url: 'https://elsewhere.example/dear' },
@@ -217,7 +279,9 @@ test('the facilitator is shown our requirement and the signed fields, not what t
   };
   const header = Buffer.from(JSON.stringify(dressed)).toString('base64');
   assertAnswered(await ask('/weather/after-facilitator', { 'PAYMENT-SIGNATURE': header }));
-  for (const { body } of proxy.calls) {
+  const calls = ['/verify', '/settle'].flatMap((path) => callsAbout(stack, buyer.address, path));
+  assert.equal(calls.length, 2);
+  for (const { body } of calls) {
     assert.deepEqual(body.paymentRequirements, payment.requirement);
     assert.deepEqual(body.paymentPayload.payload.authorization.nonce.toLowerCase(), payment.nonce);
     assert.doesNotMatch(JSON.stringify(body), /elsewhere\.example|127\.0\.0\.1:1"/);

@@ -9,6 +9,7 @@ import {
   V1_NETWORK, withoutEffect,
 } from './helpers.mjs';
 import { payV1, payV2, sign } from './stack/client.mjs';
+import { startFacilitatorProxy } from './stack/proxy.mjs';
 import { startWorker } from './stack/worker.mjs';
 
 const stack = await startStack();
@@ -24,17 +25,21 @@ const ROUTES = {
   'POST /echo': '$0.001',
 };
 const worker = await startWorker({ vars: stack.vars({ ROUTES }) });
+// The real facilitator settles on one network and says so. This one gives no list: what is configured is offered then.
+const listless = await startFacilitatorProxy({ target: proxy.url });
+listless.fault = (at) => (at === '/supported' ? { status: 404, body: { error: 'not_found' } } : undefined);
+const unlisted = await startWorker({ vars: stack.vars({ ROUTES, FACILITATORS: [{ url: listless.url }] }) });
 // Others who want the same money: networks with and without a v1 name, and the body that v2-only readers take.
 const many = await startWorker({
   vars: stack.vars({
     ROUTES,
     NETWORKS: [NETWORK, 'eip155:8453', 'eip155:42161'],
-    FACILITATORS: [{ url: proxy.url, headers: { 'X-Api-Key': 'key-of-the-operator' } }],
+    FACILITATORS: [{ url: listless.url, headers: { 'X-Api-Key': 'key-of-the-operator' } }],
     CHALLENGE_BODY: 'v2',
   }),
 });
 after(async () => {
-  await Promise.all([worker.stop(), many.stop()]);
+  await Promise.all([worker.stop(), unlisted.stop(), many.stop(), listless.stop()]);
   await stack.stop();
 });
 afterEach(() => proxy.reset());
@@ -228,10 +233,10 @@ test('several networks, and the v2 body', async () => {
     assert.equal(entry.maxAmountRequired, '1000');
   }
   const urls = [body.facilitatorUrl, ...body.accepts.map(({ facilitatorUrl }) => facilitatorUrl)].filter(Boolean);
-  assert.ok(urls.length > 0 && urls.every((url) => url.replace(/\/$/, '') === proxy.url), `facilitatorUrl: ${urls}`);
+  assert.ok(urls.length > 0 && urls.every((url) => url.replace(/\/$/, '') === listless.url), `facilitatorUrl: ${urls}`);
 
   const official = await assertPaidOnce('/weather/lisbon', 1000n, payV2, { base: many.url });
-  assert.ok(proxy.calls.length > 0 && proxy.calls.every(({ headers }) => headers['x-api-key'] === 'key-of-the-operator'));
+  assert.ok(listless.calls.length > 0 && listless.calls.every(({ headers }) => headers['x-api-key'] === 'key-of-the-operator'));
   assert.doesNotMatch(JSON.stringify([required, body, origin.calls.at(-1).headers]), /key-of-the-operator/);
   await assertOnChain(official.receipts.v2, { network: NETWORK, payer: official.buyer.address, value: 1000n });
   // A client that reads the body takes its entry from there.
@@ -242,13 +247,20 @@ test('several networks, and the v2 body', async () => {
   await assertPaidOnce('/weather/lisbon', 1000n, pay, { base: many.url });
 });
 
-test('a network that v1 has no name for is not in the v1 body', async () => {
+test('a network that the facilitator does not list is not on offer', async () => {
   const { required, body } = await challengeOf(worker.url, '/weather/many/x');
+  assert.deepEqual(required.accepts.map(({ network }) => network), [NETWORK]);
+  assert.deepEqual(body.accepts.map(({ network }) => network), [V1_NETWORK]);
+  await assertPaidOnce('/weather/many', 1000n, payV2);
+});
+
+test('a network that v1 has no name for is not in the v1 body', async () => {
+  const { required, body } = await challengeOf(unlisted.url, '/weather/many/x');
   assert.deepEqual(required.accepts.map(({ network }) => network), [NETWORK, 'eip155:8453', 'eip155:42161']);
   // One entry that the strict client cannot read, and it reads none.
   assert.deepEqual(body.accepts.map(({ network }) => network), [V1_NETWORK, 'base']);
   for (const entry of body.accepts) PaymentRequirementsSchema.parse(entry);
-  await assertPaidOnce('/weather/many', 1000n, payV1);
+  await assertPaidOnce('/weather/many', 1000n, payV1, { base: unlisted.url });
 });
 
 test('money of one network is none on another', async () => {

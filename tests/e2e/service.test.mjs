@@ -7,7 +7,7 @@ import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { after, test } from 'node:test';
 import { assertAnswered, assertRefused, authorize, call, receiptsOf, startStack, until, withoutEffect } from './helpers.mjs';
-import { serve } from './stack/http.mjs';
+import { sendJson, serve } from './stack/http.mjs';
 import { stopEverything } from './stack/processes.mjs';
 import { startWorker } from './stack/worker.mjs';
 
@@ -15,6 +15,7 @@ const stack = await startStack();
 const ROUTES = {
   'GET /weather/*': '$0.001',
   'GET /echo': { price: '$0.001', settle: 'before' },
+  'PUT /echo': { price: '$0.001', settle: 'before' },
   'GET /hang': { price: '$0.001', timeout_seconds: 2 },
 };
 const secrets = { ORIGIN_SECRET: '0123456789abcdef0123456789abcdef' };
@@ -23,23 +24,39 @@ const { ORIGIN: _, ...vars } = stack.vars({ ROUTES });
 const byService = await startWorker({ vars, secrets, service: stack.origin.url });
 after(stopEverything);
 
-// What no well-kept origin says. It says it to whoever paid first, too.
+// What no well-kept origin says. It says it to whoever paid first, too, until it is well.
+let well = false;
 const odd = await serve((request, response) => {
   request.resume();
+  if (well) return sendJson(response, 200, { well });
   response.socket.end('HTTP/1.1 700 Odd\r\nContent-Length: 3\r\n\r\nodd');
 });
-const oddly = await startWorker({ vars: stack.vars({ ORIGIN: odd.url, ROUTES: { ...ROUTES, 'PUT /echo': { price: '$0.001', settle: 'before' } } }) });
+const oddly = await startWorker({ vars: stack.vars({ ORIGIN: odd.url, ROUTES }) });
 
 test('an origin with a status that is none: a receipt if it was paid, and it is still owed', async () => {
-  const first = await authorize(oddly.url, '/echo', await stack.buyer(), { method: 'PUT' });
-  const paid = await call(oddly.url, '/echo', { method: 'PUT', headers: first.v2 });
-  assertRefused(paid, 502, 'origin_unreachable');
-  assert.equal(receiptsOf(paid).v2.success, true);
-  assertRefused(await call(oddly.url, '/echo', { method: 'PUT', headers: first.v2 }), 503, 'answer_owed');
+  const payer = await stack.buyer();
+  const first = await authorize(oddly.url, '/echo', payer, { method: 'PUT' });
+  const ask = () => call(oddly.url, '/echo', { method: 'PUT', headers: first.v2 });
+  // As often as it is asked for.
+  const receipts = [];
+  for (const _ of 'ab') {
+    const paid = await ask();
+    assertRefused(paid, 502, 'origin_unreachable');
+    receipts.push(receiptsOf(paid).v2);
+    assert.equal(receipts[0].success, true);
+  }
+  assert.deepEqual(receipts[1], receipts[0]);
   const buyer = await stack.buyer();
   const second = await authorize(oddly.url, '/weather/lisbon', buyer);
   assertRefused(await call(oddly.url, '/weather/lisbon', { headers: second.v2 }), 502, 'origin_unreachable');
   assert.equal((await stack.chain.transfers({ from: buyer.address })).length, 0);
+
+  well = true;
+  const served = await ask();
+  assert.deepEqual({ status: served.status, body: served.json() }, { status: 200, body: { well } });
+  assert.deepEqual(receiptsOf(served).v2, receipts[0]);
+  assertRefused(await ask(), 409, 'payment_already_used');
+  assert.equal((await stack.chain.transfers({ from: payer.address })).length, 1);
 });
 
 test('a WebSocket on an unpriced path gets through', async () => {
@@ -70,15 +87,17 @@ for (const [name, worker] of [['a URL', byUrl], ['a service binding', byService]
     assertAnswered(await call(worker.url, '/weather/lisbon', { headers: payment.v2 }));
   });
 
-  test(`${name}: a GET with a body is not charged for nothing`, async () => {
-    const payment = await authorize(worker.url, '/echo', await stack.buyer());
-    const response = await call(worker.url, '/echo', { headers: payment.v2, body: 'a question' });
-    assertAnswered(response);
-    assert.equal(receiptsOf(response).v2.success, true);
-    assert.match(response.text, /a question/);
-    const free = await call(worker.url, '/echo', { method: 'POST', body: 'a question' });
-    assert.match(free.text, /a question/);
-  });
+  for (const method of ['GET', 'PUT']) {
+    test(`${name}: a ${method} with a body, which is paid for first, is not charged for nothing`, async () => {
+      const payment = await authorize(worker.url, '/echo', await stack.buyer(), { method });
+      const response = await call(worker.url, '/echo', { method, headers: payment.v2, body: 'a question' });
+      assertAnswered(response);
+      assert.equal(receiptsOf(response).v2.success, true);
+      assert.match(response.text, /a question/);
+      const free = await call(worker.url, '/echo', { method: 'POST', body: 'a question' });
+      assert.match(free.text, /a question/);
+    });
+  }
 
   test(`${name}: an origin that hangs is a 504, and not charged`, async () => {
     const buyer = await stack.buyer();

@@ -77,10 +77,11 @@ fn table(config: &Config) -> String {
         text.push('\n');
     }
     text.push_str(&format!(
-        "\nAnything else, other methods included: {}.\nOrigin: {}\nSettled by: {}\n",
+        "\nAnything else, other methods included: {}.\nOrigin: {}\nSettled by: {}\nLost outcomes: {}\n",
         unrouted(config),
         origin(config),
-        settlers(config)
+        settlers(config),
+        provers(config)
     ));
     text
 }
@@ -103,6 +104,10 @@ fn lines(route: &Route) -> Vec<[String; 7]> {
                 match terms.settle {
                     Settle::After => "after".to_owned(),
                     Settle::Before => "before".to_owned(),
+                    Settle::Deferred => match terms.max_exposure {
+                        Some(most) => format!("deferred, up to {most}"),
+                        None => "deferred".to_owned(),
+                    },
                 },
                 verification(pattern, terms),
             ]
@@ -144,4 +149,13 @@ fn still_to_set(secrets: &[&str]) -> String {
 
 fn settlers(config: &Config) -> String {
     config.facilitators.iter().map(|facilitator| facilitator.url.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// For which networks a settlement is proved on chain when its outcome was lost. The URLs are the operator's secret.
+fn provers(config: &Config) -> String {
+    if config.rpc.is_empty() {
+        return "not proved on chain, as [vars] has no RPC (one that is set as a secret is not seen here)".to_owned();
+    }
+    let networks: Vec<String> = config.rpc.iter().map(|(network, _)| network.to_string()).collect();
+    format!("proved on chain for {}", networks.join(", "))
 }

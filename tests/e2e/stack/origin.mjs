@@ -21,7 +21,8 @@ const CHUNK = Buffer.alloc(64 * 1024, 'x');
  *   /with-payment-headers  sets payment and caching headers that are ours to set
  *   /gzip                  gzip-encoded JSON
  * A call's `body` is its first MiB as text, `bytes` its whole length; both are complete once `done`.
- * @returns {Promise<{url: string, port: number,
+ * `gate` may be assigned at any time: `(url) => Promise | undefined`; no answer is begun before it.
+ * @returns {Promise<{url: string, port: number, gate: undefined | ((url: string) => Promise<void> | undefined),
  *   calls: Array<{method: string, url: string, headers: object, rawHeaders: string[], body: string, bytes: number, done: boolean}>,
  *   reset: () => void, stop: () => Promise<void>}>}
  */
@@ -36,15 +37,18 @@ export async function startOrigin({ port = 0 } = {}) {
       call.bytes += chunk.length;
     });
     request.on('end', () => (call.done = true));
+    await origin.gate?.(url);
     await answer(request, response);
   }, { port });
-  return {
+  const origin = {
+    gate: undefined,
     url: server.url,
     port: server.port,
     calls,
     reset: () => void (calls.length = 0),
     stop: server.stop,
   };
+  return origin;
 }
 
 async function answer(request, response) {

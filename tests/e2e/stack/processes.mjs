@@ -220,18 +220,31 @@ export async function freePort(preferred = 0) {
   return port;
 }
 
+/** The named program's processes within a process group, from /proc; none elsewhere. `states`: of its threads, "S", "T", … */
+export function processesOf(group, program) {
+  if (!existsSync('/proc')) return [];
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name)).flatMap((pid) => {
+    try {
+      const [, comm, rest] = readFileSync(`/proc/${pid}/stat`, 'utf8').match(/\((.*)\) (.*)/s);
+      if (Number(rest.split(' ')[2]) !== group || comm !== program) return [];
+      const threads = readdirSync(`/proc/${pid}/task`);
+      const stateOf = (thread) => readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8').match(/\(.*\) (\S)/s)[1];
+      return [{ pid: Number(pid), states: threads.map(stateOf) }];
+    } catch {
+      // It ended while we looked.
+      return [];
+    }
+  });
+}
+
 /** Resident memory, in bytes, of the named program within a process group, from /proc; undefined elsewhere. */
 export function memoryOf(group, program) {
   if (!existsSync('/proc')) return undefined;
-  let bytes = 0;
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+  return processesOf(group, program).reduce((bytes, { pid }) => {
     try {
-      const [, comm, rest] = readFileSync(`/proc/${pid}/stat`, 'utf8').match(/\((.*)\) (.*)/s);
-      if (Number(rest.split(' ')[2]) !== group || comm !== program) continue;
-      bytes += Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+) kB/)?.[1] ?? 0) * 1024;
+      return bytes + Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/VmRSS:\s+(\d+) kB/)?.[1] ?? 0) * 1024;
     } catch {
-      // It ended while we looked.
+      return bytes;
     }
-  }
-  return bytes;
+  }, 0);
 }

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
 const [, , optionsFile] = process.argv;
-const { bindings, persistPath, port, service, ...worker } = JSON.parse(readFileSync(optionsFile, 'utf8'));
+const { bindings, persistPath, port, service, kv, ...worker } = JSON.parse(readFileSync(optionsFile, 'utf8'));
 // It holds the Worker's secrets.
 rmSync(optionsFile);
 
@@ -22,6 +22,7 @@ const miniflare = new Miniflare({
   serviceBindings: service ? { ORIGIN_SERVICE: { external: { address: new URL(service).host, http: {} } } } : {},
   log: new Log(LogLevel.INFO),
   durableObjectsPersist: persistPath,
+  ...(kv ? { kvNamespaces: ['CACHE'], kvPersist: kv.path } : {}),
   unsafeDirectSockets: [{ host: '127.0.0.1', port }],
 });
 
@@ -30,5 +31,9 @@ process.on('SIGTERM', async () => {
   process.exit(0);
 });
 await miniflare.ready;
+if (kv) {
+  const cache = await miniflare.getKVNamespace('CACHE');
+  for (const [key, value] of Object.entries(kv.entries)) await cache.put(key, typeof value === 'string' ? value : JSON.stringify(value));
+}
 const url = await miniflare.unsafeGetDirectURL('edge402');
 console.log(`worker ready on ${url.origin}`);

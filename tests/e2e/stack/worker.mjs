@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freshDirectory, memoryOf, ROOT, startProcess, waitForOutput } from './processes.mjs';
+import { freshDirectory, memoryOf, processesOf, ROOT, sleep, startProcess, waitForOutput } from './processes.mjs';
 
 const HOST = join(dirname(fileURLToPath(import.meta.url)), 'worker-host.mjs');
 const MODULE_TYPES = { '.js': 'ESModule', '.mjs': 'ESModule', '.wasm': 'CompiledWasm' };
@@ -19,13 +19,20 @@ const MODULE_TYPES = { '.js': 'ESModule', '.mjs': 'ESModule', '.wasm': 'Compiled
  * @param {number} [options.port] 0, the default, takes a free one
  * @param {string} [options.config] another wrangler.toml
  * @param {string} [options.service] URL of an HTTP server to bind as ORIGIN_SERVICE
- * @returns {Promise<{url: string, pid: number, persistPath: string, logs: () => string,
- *   memory: () => number | undefined, kill: () => Promise<void>, stop: () => Promise<void>}>} `memory`: workerd's
- *   resident bytes; `kill`: SIGKILL to all of it at once.
+ * @param {{persist?: string, entries?: Record<string, any>}} [options.kv] binds CACHE: on an earlier Worker's `kvPath` or
+ *   a new folder, with these entries written before the first request (strings as text, all else as JSON)
+ * @returns {Promise<{url: string, pid: number, persistPath: string, kvPath?: string, logs: () => string,
+ *   memory: () => number | undefined, freeze: () => Promise<void>, thaw: () => void, kill: () => Promise<void>,
+ *   stop: () => Promise<void>}>} `memory`: workerd's resident bytes; `freeze`: workerd does nothing more, until `thaw`;
+ *   `kill`: SIGKILL to all of it at once.
  */
-export async function startWorker({ vars, secrets = {}, persist, port = 0, config = join(ROOT, 'wrangler.toml'), service }) {
+export async function startWorker({ vars, secrets = {}, persist, port = 0, config = join(ROOT, 'wrangler.toml'), service, kv }) {
   const persistPath = persist ?? freshDirectory('objects');
-  const options = { ...readWrangler(config), bindings: { ...vars, ...secrets }, persistPath, port, service };
+  const kvPath = kv && (kv.persist ?? freshDirectory('kv'));
+  const options = {
+    ...readWrangler(config), bindings: { ...vars, ...secrets }, persistPath, port, service,
+    kv: kv && { path: kvPath, entries: kv.entries ?? {} },
+  };
   const optionsFile = join(freshDirectory('worker'), 'options.json');
   writeFileSync(optionsFile, JSON.stringify(options), { mode: 0o600 });
   const host = startProcess({ name: 'worker', command: process.execPath, args: [HOST, optionsFile] });
@@ -34,8 +41,18 @@ export async function startWorker({ vars, secrets = {}, persist, port = 0, confi
     url,
     pid: host.pid,
     persistPath,
+    kvPath,
     logs: host.log,
     memory: () => memoryOf(host.pid, 'workerd'),
+    freeze: async () => {
+      const workerd = () => processesOf(host.pid, 'workerd');
+      if (!workerd().length) throw new Error('there is no workerd to be found');
+      for (const { pid } of workerd()) process.kill(pid, 'SIGSTOP');
+      while (!workerd().every(({ states }) => states.every((state) => state === 'T'))) await sleep(1);
+    },
+    thaw: () => {
+      for (const { pid } of processesOf(host.pid, 'workerd')) process.kill(pid, 'SIGCONT');
+    },
     kill: async () => {
       host.kill();
       await host.exited;

@@ -1,0 +1,159 @@
+//! What every route offers unless it says otherwise: networks, assets, and who is paid.
+
+use super::bindings::{self, Bindings, Members};
+use super::mistakes::Mistakes;
+use crate::evm::Address;
+use crate::evm::assets::{Asset, default_asset, known_networks};
+use crate::evm::network::Network;
+use serde_json::Value;
+use std::borrow::Cow;
+
+/// What routes have in common unless they say otherwise.
+#[derive(Debug)]
+pub(super) struct Offer {
+    pub(super) networks: Vec<Network>,
+    pub(super) extra_assets: Vec<Asset>,
+    pub(super) pay_to: Option<Address>,
+}
+
+impl Offer {
+    pub(super) fn resolve(bindings: &Bindings, mistakes: &mut Mistakes) -> Self {
+        let extra_assets = assets(bindings, mistakes);
+        let list = bindings::list(bindings, "NETWORKS", mistakes);
+        if list.is_empty() && !matches!(bindings.get("NETWORKS"), Some(value) if !value.is_array()) {
+            mistakes.add(
+                "NETWORKS",
+                "is missing or empty",
+                "write [\"eip155:84532\"] (Base Sepolia) or [\"eip155:8453\"] (Base)",
+            );
+        }
+        let networks = networks(&list, &extra_assets, mistakes);
+        let pay_to = bindings.get("PAY_TO").and_then(|_| {
+            let written = bindings::text(bindings, "PAY_TO", mistakes)?;
+            address("PAY_TO", written, mistakes)
+        });
+        Self { networks, extra_assets, pay_to }
+    }
+
+    /// The assets that are taken on a network: the registry's, then the operator's own.
+    pub(super) fn assets_on(&self, network: Network) -> impl Iterator<Item = Asset> + '_ {
+        default_asset(network)
+            .into_iter()
+            .chain(self.extra_assets.iter().filter(move |a| a.network == network).cloned())
+    }
+}
+
+pub(super) fn networks(list: &[(String, Value)], extra_assets: &[Asset], mistakes: &mut Mistakes) -> Vec<Network> {
+    let mut found = Vec::new();
+    for (path, value) in list {
+        let Some(network) = value.as_str().and_then(|text| text.parse::<Network>().ok()) else {
+            mistakes.add(path, format!("{value} is not a network"), "write it as CAIP-2: \"eip155:84532\"");
+            continue;
+        };
+        if default_asset(network).is_none() && !extra_assets.iter().any(|asset| asset.network == network) {
+            let known: Vec<String> = known_networks().map(|n| n.to_string()).collect();
+            mistakes.add(
+                path,
+                format!("no asset is known on {network}"),
+                format!("describe one in ASSETS, or use one of: {}", known.join(", ")),
+            );
+            continue;
+        }
+        if found.contains(&network) {
+            mistakes.add(path, format!("{network} stands twice"), "remove one");
+            continue;
+        }
+        found.push(network);
+    }
+    found
+}
+
+/// Reads an address; one in mixed case must carry the right checksum, since a slip in it sends money to nobody.
+pub(super) fn address(path: &str, written: &str, mistakes: &mut Mistakes) -> Option<Address> {
+    let digits = written.strip_prefix("0x").unwrap_or_default();
+    let one_case = |lower: bool| {
+        digits
+            .bytes()
+            .all(|b| b.is_ascii_digit() || if lower { b.is_ascii_lowercase() } else { b.is_ascii_uppercase() })
+    };
+    let parsed = if digits.len() == 40 { written.parse::<Address>().ok() } else { None };
+    let Some(parsed) = parsed else {
+        mistakes.add(path, format!("{written:?} is not an address"), "write 0x and 40 hexadecimal digits");
+        return None;
+    };
+    if parsed == Address::ZERO {
+        mistakes.add(path, "is the zero address", "write the address that is to be paid");
+        return None;
+    }
+    if !(one_case(true) || one_case(false)) && parsed.to_checksum(None) != written {
+        mistakes.add(path, format!("the checksum of {written} is wrong"), "copy the address again, whole");
+        return None;
+    }
+    Some(parsed)
+}
+
+fn assets(bindings: &Bindings, mistakes: &mut Mistakes) -> Vec<Asset> {
+    let mut found: Vec<Asset> = Vec::new();
+    for (path, value) in bindings::list(bindings, "ASSETS", mistakes) {
+        let Some(asset) = asset(&path, &value, mistakes) else { continue };
+        let known = default_asset(asset.network).into_iter().chain(found.iter().cloned());
+        if known.into_iter().any(|other| other.network == asset.network && other.address == asset.address) {
+            mistakes.add(path, "is known already", "remove it");
+            continue;
+        }
+        found.push(asset);
+    }
+    found
+}
+
+fn asset(path: &str, value: &Value, mistakes: &mut Mistakes) -> Option<Asset> {
+    const MEMBERS: [&str; 6] = ["network", "address", "name", "version", "decimals", "symbol"];
+    let Value::Object(members) = value else {
+        mistakes.add(path, "is not a table", format!("write {{ {} }}", MEMBERS.join(" = …, ")));
+        return None;
+    };
+    for missing in MEMBERS.iter().filter(|key| !members.contains_key(**key)) {
+        mistakes.add(
+            format!("{path}.{missing}"),
+            "is missing",
+            "describe the token whole: nothing about money is guessed",
+        );
+    }
+    let members = Members::new(path, members, &MEMBERS, &[], mistakes);
+    let network = members.text("network", mistakes).and_then(|text| {
+        let parsed = text.parse::<Network>().ok();
+        if parsed.is_none() {
+            mistakes.add(
+                members.path("network"),
+                format!("{text:?} is not a network"),
+                "write it as CAIP-2: \"eip155:8453\"",
+            );
+        }
+        parsed
+    });
+    let contract = members.text("address", mistakes).and_then(|text| address(&members.path("address"), text, mistakes));
+    let mut text = |key: &str| {
+        let text = members.text(key, mistakes)?;
+        if text.is_empty() || text.chars().any(char::is_control) {
+            mistakes.add(members.path(key), "is empty or holds control characters", "write what the contract answers");
+            return None;
+        }
+        Some(Cow::<'static, str>::Owned(text.to_owned()))
+    };
+    let (name, version, symbol) = (text("name"), text("version"), text("symbol"));
+    let decimals = members.get("decimals").and_then(|value| {
+        let decimals = value.as_u64().and_then(|d| u8::try_from(d).ok()).filter(|d| *d <= 18);
+        if decimals.is_none() {
+            mistakes.add(members.path("decimals"), format!("{value} is not a number of decimals"), "write 0 to 18");
+        }
+        decimals
+    });
+    Some(Asset {
+        network: network?,
+        address: contract?,
+        name: name?,
+        version: version?,
+        decimals: decimals?,
+        symbol: symbol?,
+    })
+}

@@ -1,0 +1,39 @@
+//! The operator's paths, there only with an `ADMIN_TOKEN`: `GET /api/admin/books/{chain id}/{payer}`.
+
+use super::claims::Ledger;
+use super::respond;
+use crate::config::Config;
+use crate::evm::Address;
+use crate::evm::network::Network;
+use crate::http::problem::Code;
+use serde_json::json;
+use subtle::ConstantTimeEq;
+use web_sys::{Request, Response};
+use worker::{Env, Result};
+
+const PREFIX: &str = "/api/admin/";
+
+/// Answers, if the path is an operator's.
+pub(super) async fn answer(config: &Config, env: &Env, request: &Request, path: &str) -> Option<Result<Response>> {
+    let token = config.admin_token.as_ref()?;
+    let rest = path.strip_prefix(PREFIX)?;
+    let shown = request.headers().get("authorization").ok().flatten().unwrap_or_default();
+    let shown = shown.strip_prefix("Bearer ").unwrap_or_default();
+    if !bool::from(shown.as_bytes().ct_eq(token.expose().as_bytes())) {
+        return Some(respond::problem(&Code::Unauthorized.into(), Vec::new()));
+    }
+    let books = (request.method() == "GET").then(|| rest.strip_prefix("books/").and_then(whose)).flatten();
+    let Some((network, payer)) = books else {
+        return Some(respond::problem(&Code::NoSuchRoute.into(), Vec::new()));
+    };
+    let listed = Ledger::named(env, &network.to_string(), &payer).list(None).await;
+    Some(match listed {
+        Ok(entries) => respond::json(200, &json!({ "authorizations": entries })),
+        Err(error) => respond::problem(&error.into(), Vec::new()),
+    })
+}
+
+fn whose(rest: &str) -> Option<(Network, Address)> {
+    let (chain, payer) = rest.split_once('/')?;
+    Some((Network::new(chain.parse().ok()?), payer.parse().ok().filter(|_| payer.starts_with("0x"))?))
+}

@@ -1,0 +1,181 @@
+//! What is sold: a call of the origin, or peace about a payment that failed.
+
+use super::charge::Sale;
+use super::debts::Debt;
+use super::origin::{Call, NoAnswer, Outgoing, bodiless, paid_headers, rebuilt};
+use super::{log, replay, respond};
+use crate::http::headers::Passage;
+use crate::http::problem::{Code, Problem};
+use crate::ledger::authorization::Movement;
+use crate::ledger::messages::StoredAnswer;
+use js_sys::Uint8Array;
+use std::future::Future;
+use web_sys::{Headers, ReadableStream, Response};
+use worker::Result;
+
+/// What a sale delivers.
+pub(super) enum Goods<'a> {
+    /// The origin's answer.
+    Call(&'a Call<'a>),
+    /// A payment for an authorization that failed after its answer.
+    Debt(&'a Debt),
+}
+
+impl Goods<'_> {
+    /// Everything that can fail before the delivery: what cannot even be sent must not be charged, nor what somebody else
+    /// is buying until then. Done once: a request's body goes into what is sent, and cannot be read again.
+    pub(super) async fn prepare(&self, sale: &Sale<'_>, until: u64) -> std::result::Result<Ready, Problem> {
+        match self {
+            Self::Call(call) => {
+                let payer = sale.charge.payment.authorization.from.to_checksum(None);
+                let outgoing = call.prepare(Passage::Paid, Some(&payer));
+                outgoing.map(|outgoing| Ready(Some(outgoing))).map_err(|error| unreachable(&error.to_string()))
+            }
+            Self::Debt(debt) => debt.reserve(until).await.map(|()| Ready(None)),
+        }
+    }
+
+    /// Nobody buys it now: another one may.
+    pub(super) async fn let_go(&self) {
+        if let Self::Debt(debt) = self {
+            debt.let_go().await;
+        }
+    }
+
+    /// Delivers it into our hands, not yet into the client's. `paid`: the money, where it has moved already.
+    pub(super) async fn serve(
+        &self,
+        sale: &Sale<'_>,
+        ready: Ready,
+        paid: Option<&Movement>,
+    ) -> std::result::Result<Served, Problem> {
+        match self {
+            Self::Call(call) => {
+                let outgoing = ready.0.ok_or_else(|| unreachable("nothing was prepared"))?;
+                let seconds = sale.charge.terms.timeout_seconds;
+                let answer = call.paid(outgoing, seconds).await.map_err(|error| match error {
+                    NoAnswer::TimedOut => Problem::from(Code::OriginTimeout),
+                    NoAnswer::Unreachable(detail) => unreachable(&detail),
+                })?;
+                let headers = paid_headers(&answer).map_err(|error| unreachable(&error.to_string()))?;
+                let mut served = Served { body: answer.body(), answer, headers, in_hand: None };
+                if sale.identified.is_some() && sale.charge.terms.replay_seconds > 0 {
+                    served.take_in_hand(seconds).await?;
+                }
+                Ok(served)
+            }
+            Self::Debt(debt) => {
+                let response = debt.make_good(paid).await?;
+                let headers = response.headers();
+                Ok(Served { body: response.body(), answer: response, headers, in_hand: None })
+            }
+        }
+    }
+
+    /// Whether the client has hung up.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Call(call) => call.request.signal().aborted(),
+            Self::Debt(_) => false,
+        }
+    }
+}
+
+/// What is ready to be delivered.
+#[derive(Default)]
+pub(super) struct Ready(Option<Outgoing>);
+
+fn unreachable(detail: &str) -> Problem {
+    log::failure("origin", detail);
+    Code::OriginUnreachable.into()
+}
+
+/// An answer that is not released yet.
+pub(super) struct Served {
+    answer: Response,
+    headers: Headers,
+    body: Option<ReadableStream>,
+    /// The whole body, where it was small enough to be read beforehand.
+    in_hand: Option<Uint8Array>,
+}
+
+impl Served {
+    pub(super) fn status(&self) -> u16 {
+        self.answer.status()
+    }
+
+    /// Lets go of an answer that will not be shown, and of the connection that it came on.
+    pub(super) fn discard(&self) {
+        if let Some(body) = &self.body {
+            let _ = body.cancel();
+        }
+    }
+
+    /// Out with it, under these further headers.
+    pub(super) fn release(self, lines: respond::Lines) -> Result<Response> {
+        for (name, value) in lines {
+            self.headers.set(name, &value)?;
+        }
+        match &self.in_hand {
+            Some(bytes) if !bodiless(self.answer.status()) => {
+                let init = web_sys::ResponseInit::new();
+                init.set_status(self.answer.status());
+                init.set_status_text(&self.answer.status_text());
+                init.set_headers(&self.headers);
+                Ok(Response::new_with_opt_js_u8_array_and_init(Some(bytes), &init)?)
+            }
+            _ => rebuilt(&self.answer, self.body.as_ref(), &self.headers),
+        }
+    }
+
+    /// Reads a body whose length is known to be small, so that it can be kept before it is released.
+    async fn take_in_hand(&mut self, seconds: u32) -> std::result::Result<(), Problem> {
+        let length = self.answer.headers().get("content-length").ok().flatten().and_then(|l| l.parse::<u32>().ok());
+        let empty = bodiless(self.answer.status()) || self.body.is_none();
+        // What was packed on the way is larger than it was long.
+        let packed = self.answer.headers().has("content-encoding").unwrap_or(true);
+        if !empty && (packed || length.is_none_or(|length| length > replay::MOST_BYTES)) {
+            return Ok(());
+        }
+        let bytes = match self.body.take() {
+            Some(body) if !empty => replay::read(body, seconds).await.ok_or_else(|| {
+                log::failure("origin", "the answer's body broke off");
+                Problem::from(Code::OriginUnreachable)
+            })?,
+            _ => Uint8Array::new_with_length(0),
+        };
+        self.in_hand = Some(bytes);
+        Ok(())
+    }
+
+    /// The answer as it is kept, if its whole body is here.
+    pub(super) fn in_hand(&self, until: u64) -> Option<StoredAnswer> {
+        self.in_hand.as_ref().map(|bytes| self.stored(bytes, until))
+    }
+
+    /// Whether it has an end that a copy could wait for.
+    pub(super) fn can_be_copied(&self) -> bool {
+        let kind = self.answer.headers().get("content-type").ok().flatten().unwrap_or_default();
+        let length = self.answer.headers().get("content-length").ok().flatten().and_then(|l| l.parse::<u32>().ok());
+        self.body.is_some()
+            && !kind.starts_with("text/event-stream")
+            && length.is_none_or(|length| length <= replay::MOST_BYTES)
+    }
+
+    /// A copy of the answer as it streams to the client; nothing in the end where it streams for too long.
+    pub(super) fn copy(&mut self, until: u64) -> Option<impl Future<Output = Option<StoredAnswer>> + use<>> {
+        let branches = self.body.take()?.tee();
+        let branch = |at: u32| wasm_bindgen::JsCast::dyn_into::<ReadableStream>(branches.get(at)).ok();
+        let (client, ours) = (branch(0), branch(1));
+        self.body = client;
+        let (status, headers) = (self.answer.status(), replay::header_list(&self.headers));
+        Some(async move {
+            let bytes = replay::read(ours?, replay::COPY_SECONDS).await?;
+            Some(replay::stored(status, headers, &bytes, until))
+        })
+    }
+
+    fn stored(&self, bytes: &Uint8Array, until: u64) -> StoredAnswer {
+        replay::stored(self.answer.status(), replay::header_list(&self.headers), bytes, until)
+    }
+}

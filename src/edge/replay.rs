@@ -1,0 +1,131 @@
+//! A lost answer, said again to whoever shows its `payment-identifier` (`protocol.md` 7.1).
+
+use super::{respond, within};
+use crate::gate::Charge;
+use crate::http::problem::{Code, Problem};
+use crate::ledger::messages::{Identified, StoredAnswer};
+use alloy_primitives::keccak256;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use js_sys::Uint8Array;
+use std::collections::BTreeSet;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{Headers, ReadableStream, ReadableStreamDefaultReader, Request, Response, ResponseInit};
+use worker::{AbortController, Result};
+
+/// The largest answer that is kept.
+pub(super) const MOST_BYTES: u32 = 256 * 1024;
+/// The largest request body that is read to be bound to an identifier.
+const MOST_BODY_BYTES: u32 = 1024 * 1024;
+/// How long a copy of a streaming answer may take, in seconds: Cloudflare gives no more after the response.
+pub(super) const COPY_SECONDS: u32 = 30;
+/// How long a request's body may take, in seconds.
+const BODY_SECONDS: u32 = 30;
+
+/// What the payment's identifier stands for: method, path, query, and the body, which is read for it.
+pub(super) async fn identify(
+    charge: &Charge<'_>,
+    request: &Request,
+) -> std::result::Result<(Option<Identified>, Option<Uint8Array>), Problem> {
+    let Some(id) = charge.payment.identifier.clone() else { return Ok((None, None)) };
+    let body = match request.body() {
+        // Theirs says nothing (RFC 9110, 9.3.1), and no request can be made anew with one.
+        _ if matches!(request.method().as_str(), "GET" | "HEAD") => None,
+        None => None,
+        Some(stream) => {
+            Some(read_up_to(stream, MOST_BODY_BYTES, BODY_SECONDS).await.ok_or(Problem::from(Code::BodyTooLarge))?)
+        }
+    };
+    let hash = keccak256(body.as_ref().map(Uint8Array::to_vec).unwrap_or_default());
+    let fingerprint = keccak256([charge.identity.binding.as_slice(), hash.as_slice()].concat()).to_string();
+    Ok((Some(Identified { id, fingerprint }), body))
+}
+
+/// Says it again, or, where it was not kept, that it was said, with the receipt.
+pub(super) fn again(answer: Option<StoredAnswer>, receipt: respond::Lines) -> Result<Response> {
+    let Some(answer) = answer else { return respond::not_kept(receipt) };
+    let headers = Headers::new()?;
+    for (name, value) in &answer.headers {
+        headers.append(name, value)?;
+    }
+    headers.set("idempotent-replayed", "true")?;
+    for (name, value) in receipt {
+        headers.set(name, &value)?;
+    }
+    let init = ResponseInit::new();
+    init.set_status(answer.status);
+    init.set_headers(&headers);
+    let bytes = STANDARD.decode(&answer.body).unwrap_or_default();
+    let body = Uint8Array::from(bytes.as_slice());
+    let body = if super::origin::bodiless(answer.status) { None } else { Some(&body) };
+    Ok(Response::new_with_opt_js_u8_array_and_init(body, &init)?)
+}
+
+/// An answer as it is kept.
+pub(super) fn stored(status: u16, headers: Vec<(String, String)>, body: &Uint8Array, until: u64) -> StoredAnswer {
+    StoredAnswer { status, headers, body: STANDARD.encode(body.to_vec()), until }
+}
+
+/// What of a header list is kept: the body is kept as the runtime gives it, which unpacks what it can, whatever its length
+/// was on the wire.
+pub(super) fn header_list(headers: &Headers) -> Vec<(String, String)> {
+    let unpacked = headers
+        .get("content-encoding")
+        .ok()
+        .flatten()
+        .is_some_and(|coding| matches!(coding.trim().to_ascii_lowercase().as_str(), "gzip" | "x-gzip" | "br"));
+    // A name stands in the list as often as it has values.
+    let names: BTreeSet<String> = super::origin::names(headers).into_iter().collect();
+    names
+        .into_iter()
+        .filter(|name| !matches!(name.as_str(), "content-length" | "transfer-encoding"))
+        .filter(|name| name != "content-encoding" || !unpacked)
+        .flat_map(|name| {
+            // Joined with commas several cookies would be none.
+            let values: Vec<String> = if name == "set-cookie" {
+                cookies(headers).unwrap_or_default()
+            } else {
+                headers.get(&name).ok().flatten().into_iter().collect()
+            };
+            values.into_iter().map(move |value| (name.clone(), value))
+        })
+        .collect()
+}
+
+/// `getSetCookie`, which web-sys has no name for.
+fn cookies(headers: &Headers) -> Option<Vec<String>> {
+    let method = js_sys::Reflect::get(headers, &JsValue::from_str("getSetCookie")).ok()?;
+    let list = method.dyn_into::<js_sys::Function>().ok()?.call0(headers).ok()?;
+    Some(js_sys::Array::from(&list).iter().filter_map(|cookie| cookie.as_string()).collect())
+}
+
+/// All of a body within [`MOST_BYTES`]; nothing if it breaks off, or is larger, or slower.
+pub(super) async fn read(stream: ReadableStream, seconds: u32) -> Option<Uint8Array> {
+    read_up_to(stream, MOST_BYTES, seconds).await
+}
+
+async fn read_up_to(stream: ReadableStream, most: u32, seconds: u32) -> Option<Uint8Array> {
+    let reader = stream.get_reader().dyn_into::<ReadableStreamDefaultReader>().ok()?;
+    let whole = within(seconds, AbortController::default(), chunks(&reader, most)).await.flatten();
+    if whole.is_none() {
+        let _ = reader.cancel();
+    }
+    whole
+}
+
+async fn chunks(reader: &ReadableStreamDefaultReader, most: u32) -> Option<Uint8Array> {
+    let mut bytes: Vec<u8> = Vec::new();
+    loop {
+        let result = wasm_bindgen_futures::JsFuture::from(reader.read()).await.ok()?;
+        let member = |name: &str| js_sys::Reflect::get(&result, &JsValue::from_str(name)).ok();
+        if member("done")?.as_bool()? {
+            return Some(Uint8Array::from(bytes.as_slice()));
+        }
+        let chunk = member("value")?.dyn_into::<Uint8Array>().ok()?;
+        let length = u32::try_from(bytes.len()).ok()?.checked_add(chunk.length())?;
+        if length > most {
+            return None;
+        }
+        bytes.extend(chunk.to_vec());
+    }
+}

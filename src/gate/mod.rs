@@ -1,0 +1,307 @@
+//! What a request owes and how it pays: [`Facts`] in, one [`Decision`] out. Nothing here does I/O, and nothing outside
+//! decides a price.
+//!
+//! The order of the checks is that of `design.md` section 2, cheapest first: a stranger's garbage costs a comparison, not
+//! a signature recovery, and never a call to anybody.
+
+use crate::config::{Config, Identifier, Terms, Unrouted, Verify};
+use crate::evm::network::Network;
+use crate::evm::{Address, B256};
+use crate::http::path::CanonicalPath;
+use crate::http::problem::{Code, Problem};
+use crate::x402::challenge::{Challenge, OnOffer, challenge};
+use crate::x402::identifier::{PAYMENT_IDENTIFIER, advertised};
+use crate::x402::payment::Payment;
+use crate::x402::requirement::{Requirement, Resource};
+use crate::x402::supported::Support;
+use alloy_primitives::keccak256;
+use checks::{check, may_have_been_right};
+use credential::credential;
+
+mod checks;
+mod credential;
+
+/// What the gate needs to know of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// In upper case.
+    pub method: String,
+    /// Scheme and authority as the client sees them, `https://api.example.com`.
+    pub base: String,
+    /// The raw path.
+    pub path: String,
+    /// The raw query, without `?`.
+    pub query: Option<String>,
+    /// `PAYMENT-SIGNATURE`.
+    pub payment_signature: Option<String>,
+    /// `X-PAYMENT`.
+    pub x_payment: Option<String>,
+    /// Whether `SIGN-IN-WITH-X` was sent.
+    pub sign_in: bool,
+    /// `Authorization`.
+    pub authorization: Option<String>,
+    /// `Access-Control-Request-Method`, when the request is a CORS preflight.
+    pub preflight_for: Option<String>,
+    /// Unix seconds.
+    pub now: u64,
+}
+
+impl Facts {
+    /// Path and query, as they are forwarded.
+    #[must_use]
+    pub fn target(&self) -> String {
+        match &self.query {
+            Some(query) => format!("{}?{query}", self.path),
+            None => self.path.clone(),
+        }
+    }
+}
+
+/// Everything that can be done to a request.
+#[derive(Debug)]
+pub enum Decision<'a> {
+    /// It goes to the origin, free.
+    PassThrough,
+    /// A browser asks whether a paid call may be made: yes, for nothing.
+    Preflight,
+    /// It is told the price.
+    Challenge(Box<Challenge>),
+    /// It is refused, and paying would not cure it.
+    Refuse(Problem),
+    /// It is told the price, unless the books know its payment: then money may have moved by it, and a challenge would
+    /// have an honest client pay twice.
+    Doubt(Box<Challenge>, Box<Charge<'a>>),
+    /// It pays with this payment.
+    Charge(Box<Charge<'a>>),
+}
+
+/// Which authorization a payment is, and for which request: all that the books need to know to answer for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Where.
+    pub network: Network,
+    /// In which token.
+    pub asset: Address,
+    /// Whose.
+    pub payer: Address,
+    /// Which one.
+    pub nonce: B256,
+    /// What a claim is bound to: method, path and query. A second use for anything else is refused.
+    pub binding: B256,
+}
+
+/// What is known of a signature before anyone else is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It recovers to the payer.
+    Good,
+    /// It may be a smart wallet's: only the facilitator can tell, and until it has, nothing may be claimed by it.
+    Undecided,
+}
+
+/// A payment that has passed every check that needs nobody else.
+#[derive(Debug)]
+pub struct Charge<'a> {
+    /// The route's terms.
+    pub terms: &'a Terms,
+    /// Which of our requirements it pays.
+    pub requirement: &'a Requirement,
+    /// The payment.
+    pub payment: Payment,
+    /// What is claimed.
+    pub identity: Identity,
+    /// What is known of its signature.
+    pub standing: Standing,
+    /// What runs before the origin.
+    pub verify: Verify,
+    /// What is sold, for a fresh challenge when a payment is known not to have moved money.
+    pub offer: Offered<'a>,
+}
+
+/// What is sold, on which terms.
+#[derive(Debug)]
+pub struct Offered<'a> {
+    config: &'a Config,
+    support: &'a Support,
+    terms: &'a Terms,
+    /// As the challenge describes it.
+    pub resource: Resource,
+}
+
+impl<'a> Offered<'a> {
+    /// Its price, and why it is told.
+    #[must_use]
+    pub fn challenge(&self, problem: Problem) -> Challenge {
+        let facilitator = self.config.facilitators.first().map_or("", |facilitator| facilitator.url.as_str());
+        let required = self.terms.identifier == Identifier::Required;
+        let extensions = serde_json::json!({ PAYMENT_IDENTIFIER: advertised(required) });
+        challenge(&self.on_offer(), &self.resource, self.config.challenge_body, facilitator, &extensions, problem)
+    }
+
+    /// What somebody settles.
+    fn on_offer(&self) -> OnOffer<'a> {
+        let of = |version: u64| {
+            let settled = |requirement: &&Requirement| self.support.offers(version, requirement.asset.network);
+            self.terms.requirements.iter().filter(settled).collect()
+        };
+        OnOffer { v1: of(1), v2: of(2) }
+    }
+
+    fn refuse(&self, problem: Problem) -> Decision<'a> {
+        if problem.code.status() == 402 {
+            Decision::Challenge(Box::new(self.challenge(problem)))
+        } else {
+            Decision::Refuse(problem)
+        }
+    }
+}
+
+/// What a request is, before anything about its payment matters.
+#[derive(Debug)]
+pub enum Triage<'a> {
+    /// It costs nothing, or no payment could help it.
+    Decided(Decision<'a>),
+    /// It is priced by these terms.
+    Priced(&'a Terms, CanonicalPath),
+}
+
+/// Finds out whether a request is priced.
+#[must_use]
+pub fn triage<'a>(config: &'a Config, facts: &Facts) -> Triage<'a> {
+    let path = match CanonicalPath::new(&facts.path) {
+        Ok(path) => path,
+        Err(error) => {
+            return Triage::Decided(Decision::Refuse(Problem::new(Code::PathNotCanonical, error.to_string())));
+        }
+    };
+    match unpriced(config, facts, &path) {
+        Ok(terms) => Triage::Priced(terms, path),
+        Err(decision) => Triage::Decided(decision),
+    }
+}
+
+fn unpriced<'a>(config: &'a Config, facts: &Facts, path: &CanonicalPath) -> Result<&'a Terms, Decision<'a>> {
+    // An origin that answers TRACE echoes what it got, our secret with it.
+    if matches!(facts.method.as_str(), "TRACE" | "CONNECT" | "TRACK") {
+        return Err(Decision::Refuse(Code::MethodForbidden.into()));
+    }
+    let terms = match terms(config, &facts.method, path) {
+        Ok(terms) => terms,
+        // OPTIONS need not be a route for a browser to ask about another method.
+        Err(problem) if problem.code == Code::NoSuchRoute && facts.preflight_for.is_some() => None,
+        Err(problem) => return Err(Decision::Refuse(problem)),
+    };
+    if let Some(method) = &facts.preflight_for {
+        // Free where either is priced: what the browser asks about, or OPTIONS itself. It never reaches the origin then,
+        // or naming a free method would be a way around the price of OPTIONS.
+        return Err(match self::terms(config, method, path) {
+            Err(problem) => Decision::Refuse(problem),
+            Ok(None) if terms.is_none() => Decision::PassThrough,
+            Ok(_) => Decision::Preflight,
+        });
+    }
+    terms.ok_or(Decision::PassThrough)
+}
+
+/// The terms of the route that a request falls under; `None` where it is free.
+fn terms<'a>(config: &'a Config, method: &str, path: &CanonicalPath) -> Result<Option<&'a Terms>, Problem> {
+    match config.route(method, path) {
+        Err(_) => Err(Problem::new(
+            Code::PathNotCanonical,
+            "escapes, `;` parameters, or dots or spaces at the end of a name decide the path's price",
+        )),
+        Ok(None) if config.unrouted == Unrouted::Deny => Err(Code::NoSuchRoute.into()),
+        Ok(route) => Ok(route.and_then(|route| route.terms.as_ref())),
+    }
+}
+
+/// Decides about a request that is priced.
+#[must_use]
+pub fn price<'a>(
+    config: &'a Config,
+    support: &'a Support,
+    terms: &'a Terms,
+    facts: &Facts,
+    path: &CanonicalPath,
+) -> Decision<'a> {
+    let offer = Offered {
+        config,
+        support,
+        terms,
+        resource: Resource {
+            url: resource_url(facts),
+            description: terms.description.clone(),
+            mime_type: terms.mime_type.clone(),
+        },
+    };
+    let payment = match credential(config, facts) {
+        Ok(Some((carrier, header))) => Payment::decode(carrier, header),
+        Ok(None) => Err(Code::PaymentRequired.into()),
+        Err(problem) => Err(problem),
+    };
+    let payment = match payment {
+        Ok(payment) => payment,
+        Err(problem) => return offer.refuse(problem),
+    };
+    if terms.identifier == Identifier::Required && payment.identifier.is_none() {
+        return offer.refuse(Code::IdentifierRequired.into());
+    }
+    let binding = binding(&facts.method, path, facts.query.as_deref());
+    match check(config, terms, &payment, facts.now) {
+        Ok((requirement, standing)) => Decision::Charge(Box::new(Charge {
+            terms,
+            requirement,
+            identity: identity(requirement, &payment, binding),
+            standing,
+            verify: terms.verify_for(&facts.method),
+            offer,
+            payment,
+        })),
+        // What was right when it was signed may have settled since, and be wrong now: by time, or by a new price.
+        Err(problem) => match may_have_been_right(config, terms, &payment, &problem) {
+            Some((requirement, standing)) => Decision::Doubt(
+                Box::new(offer.challenge(problem)),
+                Box::new(Charge {
+                    terms,
+                    requirement,
+                    identity: identity(requirement, &payment, binding),
+                    standing,
+                    verify: terms.verify_for(&facts.method),
+                    offer,
+                    payment,
+                }),
+            ),
+            None => offer.refuse(problem),
+        },
+    }
+}
+
+/// A challenge longer than clients read is none: Node stops at 16 KB of headers, and the query is the caller's to size.
+const LONGEST_QUERY: usize = 2_048;
+
+fn resource_url(facts: &Facts) -> String {
+    match &facts.query {
+        Some(query) if query.len() <= LONGEST_QUERY => format!("{}{}?{query}", facts.base, facts.path),
+        _ => format!("{}{}", facts.base, facts.path),
+    }
+}
+
+const fn identity(requirement: &Requirement, payment: &Payment, binding: B256) -> Identity {
+    Identity {
+        network: requirement.asset.network,
+        asset: requirement.asset.address,
+        payer: payment.authorization.from,
+        nonce: payment.authorization.nonce,
+        binding,
+    }
+}
+
+/// What the signature does not cover and the claim does: EIP-3009 signs neither method nor resource, so one header would
+/// be good on every equally priced route (`anchors.md` 4.1, 2). HEAD is bound apart from GET, though priced as it.
+fn binding(method: &str, path: &CanonicalPath, query: Option<&str>) -> B256 {
+    let query = query.map_or_else(|| "-".to_owned(), |query| format!("?{query}"));
+    keccak256(format!("{method}\n{}\n{query}", path.as_str()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,260 @@
+//! Who may have an authorization, and what for.
+
+use super::{Books, Found, KEEP_SECONDS, listed};
+use crate::ledger::authorization::{
+    Denial, EXPOSED, FREE, FREE_AFTER_LEASE, IDENTIFIER_FREE, State, denial, forbids_challenge, may_claim_again,
+    may_serve_owed,
+};
+use crate::ledger::messages::{Claim, Entry, Identified, Key, Mode, Reply, Right, StoredAnswer};
+use crate::ledger::sql::{Sql, Value};
+
+/// An id belongs to the payment and the request that it came with first, as long as money may have moved by them.
+fn identifier_taken() -> String {
+    format!(
+        "EXISTS (SELECT 1 FROM identifiers AS i JOIN authorizations AS a ON a.asset = i.asset AND a.nonce = i.nonce
+                 WHERE i.id = ?13 AND a.state NOT IN ({}) AND NOT (i.asset = ?1 AND i.nonce = ?2 AND i.fingerprint = ?14))",
+        listed(&IDENTIFIER_FREE)
+    )
+}
+
+/// What the payer has had and not paid, in this token, other than by this authorization.
+fn exposure() -> String {
+    format!(
+        "(SELECT coalesce(sum(CAST(value AS INTEGER)), 0) FROM authorizations
+          WHERE mode = 'deferred' AND asset = ?1 AND nonce <> ?2 AND state IN ({}))",
+        listed(&EXPOSED)
+    )
+}
+
+/// What has failed after its answer, also while it is being tried again.
+const IN_DEBT: &str = "(state = 'failed' OR (state = 'settling' AND answered = 1 AND reason IS NOT NULL))";
+
+/// Claims, in one statement: an insert that on conflict takes over only a row that may be claimed again, and that inserts
+/// nothing where a debt, the exposure or another payment's id forbids it.
+///
+/// The sums are of 64-bit integers: the configuration refuses a `max_exposure` beyond them, and an overflow is an error,
+/// which grants nothing.
+fn statement() -> String {
+    format!(
+        "INSERT INTO authorizations (asset, nonce, binding, state, attempt, lease_until, valid_before, value, facilitator,
+             settle_request, claimed_at, changed_at, mode, network, payer, pay_to, lost, again_at, identifier)
+         SELECT ?1, ?2, ?3, 'claimed', 1, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?15, ?16, ?17, 0, NULL, ?13
+         WHERE NOT {taken}
+             AND (?10 = 'debt' OR NOT EXISTS (SELECT 1 FROM authorizations WHERE {IN_DEBT}))
+             AND (?10 <> 'deferred' OR {exposure} + CAST(?6 AS INTEGER) <= CAST(?11 AS INTEGER))
+             AND ?12 = 0
+         ON CONFLICT (asset, nonce) DO UPDATE SET
+             state = 'claimed', attempt = attempt + 1, lease_until = excluded.lease_until, mode = excluded.mode,
+             value = excluded.value, facilitator = excluded.facilitator, settle_request = excluded.settle_request,
+             valid_before = excluded.valid_before, pay_to = excluded.pay_to, reason = NULL, identifier = excluded.identifier,
+             claimed_at = excluded.claimed_at, changed_at = excluded.changed_at
+         WHERE binding = excluded.binding
+             AND (state = '{free}' OR (state = '{leased}' AND lease_until <= excluded.claimed_at))
+         RETURNING attempt",
+        taken = identifier_taken(),
+        exposure = exposure(),
+        free = FREE.as_str(),
+        leased = FREE_AFTER_LEASE.as_str(),
+    )
+}
+
+impl<S: Sql> Books<'_, S> {
+    /// Grants a claim, or says why not.
+    ///
+    /// # Errors
+    /// The database's; nothing is granted then.
+    pub fn claim(&self, claim: &Claim) -> Result<Reply, S::Error> {
+        if let Some(attempt) = self.insert(claim)? {
+            self.note_identifier(claim)?;
+            return Ok(Reply::Granted { attempt, right: Right::Sell });
+        }
+        let found = self.found(&claim.key, &claim.binding)?;
+        if let Some(movement) = found.as_ref().and_then(|found| found.movement.clone())
+            && let Some(attempt) = self.take_owed(claim)?
+        {
+            self.note_identifier(claim)?;
+            return Ok(Reply::Granted { attempt, right: Right::ServeOwed(movement) });
+        }
+        self.words(claim, found)
+    }
+
+    fn insert(&self, claim: &Claim) -> Result<Option<u32>, S::Error> {
+        let max_exposure = match &claim.mode {
+            Mode::Deferred { max_exposure } => max_exposure.as_str(),
+            _ => "0",
+        };
+        let (id, fingerprint) = id_of(claim.identified.as_ref());
+        let values = [
+            claim.key.asset.as_str().into(),
+            claim.key.nonce.as_str().into(),
+            claim.binding.as_str().into(),
+            claim.lease_until.into(),
+            claim.valid_before.into(),
+            claim.value.as_str().into(),
+            claim.facilitator.as_str().into(),
+            claim.settle_request.as_str().into(),
+            claim.now.into(),
+            claim.mode.as_str().into(),
+            max_exposure.into(),
+            claim.only_what_is_owed.into(),
+            id,
+            fingerprint,
+            claim.network.as_str().into(),
+            claim.payer.as_str().into(),
+            claim.pay_to.as_str().into(),
+        ];
+        Ok(attempt(&self.sql.run(&statement(), &values)?))
+    }
+
+    /// In the same turn as the claim that it belongs to.
+    fn note_identifier(&self, claim: &Claim) -> Result<(), S::Error> {
+        let Some(identified) = &claim.identified else { return Ok(()) };
+        // Of a payment, only its latest claim's: an earlier one came to nothing.
+        self.sql.run(
+            "INSERT INTO identifiers (id, fingerprint, asset, nonce, until) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, asset = excluded.asset,
+                 nonce = excluded.nonce, until = excluded.until",
+            &[
+                identified.id.as_str().into(),
+                identified.fingerprint.as_str().into(),
+                claim.key.asset.as_str().into(),
+                claim.key.nonce.as_str().into(),
+                claim.valid_before.saturating_add(KEEP_SECONDS).into(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// What settled without an answer is served once, to the one who gets the lease. `may_serve_owed` says the same. Where it
+    /// was paid under an identifier, that is shown again: payment and signature are on chain for everybody to copy.
+    fn take_owed(&self, claim: &Claim) -> Result<Option<u32>, S::Error> {
+        let (id, fingerprint) = id_of(claim.identified.as_ref());
+        let rows = self.sql.run(
+            "UPDATE authorizations SET attempt = attempt + 1, lease_until = ?4, changed_at = ?5,
+                 identifier = coalesce(identifier, ?6)
+             WHERE asset = ?1 AND nonce = ?2 AND binding = ?3 AND state = 'settled' AND answered = 0 AND lease_until <= ?5
+                 AND (identifier IS NULL OR identifier = ?6)
+                 AND NOT EXISTS (SELECT 1 FROM identifiers
+                                 WHERE id = ?6 AND NOT (asset = ?1 AND nonce = ?2 AND fingerprint = ?7))
+             RETURNING attempt",
+            &[
+                claim.key.asset.as_str().into(),
+                claim.key.nonce.as_str().into(),
+                claim.binding.as_str().into(),
+                claim.lease_until.into(),
+                claim.now.into(),
+                id,
+                fingerprint,
+            ],
+        )?;
+        Ok(attempt(&rows))
+    }
+
+    /// It is decided: this only finds the words.
+    fn words(&self, claim: &Claim, found: Option<Found>) -> Result<Reply, S::Error> {
+        let denied = |denial: Denial, found: Option<Found>, debt: Option<Entry>| {
+            let reason = found.and_then(|found| found.reason);
+            Reply::Denied { denial, reason, debt: debt.map(Box::new) }
+        };
+        if let Some(identified) = &claim.identified {
+            match self.identifier(identified, &claim.key)? {
+                Identifier::Taken => return Ok(denied(Denial::IdentifierTaken, None, None)),
+                Identifier::Ours if found.as_ref().is_some_and(|found| found.standing.answered) => {
+                    let answer = self.answer(&claim.key, claim.now)?;
+                    if answer.as_ref().is_some_and(|answer| answer.status == 0) {
+                        return Ok(denied(Denial::InFlight, found, None));
+                    }
+                    return Ok(Reply::Again { answer, movement: found.and_then(|found| found.movement) });
+                }
+                _ => {}
+            }
+        }
+        match found {
+            // Owed, and to who shows the identifier that it was paid under: whoever has lost that is told so, for good.
+            Some(found) if may_serve_owed(&found.standing, claim.now) => {
+                Ok(denied(Denial::IdentifierTaken, Some(found), None))
+            }
+            Some(found) if !may_claim_again(&found.standing, claim.now) => {
+                Ok(denied(denial(&found.standing, claim.now), Some(found), None))
+            }
+            found => {
+                let debt = self.debt()?;
+                let why = if debt.is_some() && claim.mode != Mode::Debt { Denial::InDebt } else { Denial::Exposed };
+                // Only what is owed was asked for, and nothing is: the caller has its own reason to refuse.
+                let why = if claim.only_what_is_owed { Denial::Refused } else { why };
+                Ok(denied(why, found, debt))
+            }
+        }
+    }
+
+    /// Whether this authorization is one that no fresh challenge may be sent for. Changes nothing.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn look(&self, key: &Key, binding: &str, identified: Option<&Identified>, now: u64) -> Result<Reply, S::Error> {
+        let taken = match identified {
+            Some(identified) => self.identifier(identified, key)? == Identifier::Taken,
+            None => false,
+        };
+        let known = self.found(key, binding)?.and_then(|found| forbids_challenge(&found.standing, now));
+        Ok(Reply::Seen { denial: known.or_else(|| taken.then_some(Denial::IdentifierTaken)) })
+    }
+
+    fn debt(&self) -> Result<Option<Entry>, S::Error> {
+        let rows = self
+            .sql
+            .run(&format!("SELECT nonce FROM authorizations WHERE {IN_DEBT} ORDER BY claimed_at LIMIT 1"), &[])?;
+        let Some(nonce) = rows.first().map(|row| row.text(0)) else { return Ok(None) };
+        Ok(self.list(Some(&nonce))?.into_iter().find(|entry| entry.mode == "deferred"))
+    }
+
+    fn identifier(&self, identified: &Identified, key: &Key) -> Result<Identifier, S::Error> {
+        let rows = self.sql.run(
+            "SELECT i.asset, i.nonce, i.fingerprint, a.state FROM identifiers AS i
+             LEFT JOIN authorizations AS a ON a.asset = i.asset AND a.nonce = i.nonce WHERE i.id = ?1",
+            &[identified.id.as_str().into()],
+        )?;
+        Ok(match rows.first() {
+            None => Identifier::New,
+            Some(row)
+                if row.text(0) == key.asset && row.text(1) == key.nonce && row.text(2) == identified.fingerprint =>
+            {
+                Identifier::Ours
+            }
+            Some(row) if State::from_stored(&row.text(3)).is_none_or(|state| IDENTIFIER_FREE.contains(&state)) => {
+                Identifier::New
+            }
+            Some(_) => Identifier::Taken,
+        })
+    }
+
+    fn answer(&self, key: &Key, now: u64) -> Result<Option<StoredAnswer>, S::Error> {
+        let rows = self.sql.run(
+            "SELECT status, headers, body, until FROM answers WHERE asset = ?1 AND nonce = ?2 AND until > ?3",
+            &[key.asset.as_str().into(), key.nonce.as_str().into(), now.into()],
+        )?;
+        Ok(rows.first().map(|row| StoredAnswer {
+            status: u16::try_from(row.number(0)).unwrap_or(200),
+            headers: serde_json::from_str(&row.text(1)).unwrap_or_default(),
+            body: row.text(2),
+            until: row.number(3),
+        }))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Identifier {
+    New,
+    Ours,
+    Taken,
+}
+
+fn id_of(identified: Option<&Identified>) -> (Value, Value) {
+    let id = identified.map(|identified| identified.id.as_str());
+    let fingerprint = identified.map(|identified| identified.fingerprint.as_str());
+    (id.into(), fingerprint.into())
+}
+
+fn attempt(rows: &[crate::ledger::sql::Row]) -> Option<u32> {
+    rows.first().map(|row| u32::try_from(row.number(0)).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,52 @@
+//! The books as an operator reads them.
+
+use super::Books;
+use crate::ledger::authorization::State;
+use crate::ledger::messages::Entry;
+use crate::ledger::sql::Sql;
+
+/// A payer's latest; more would be a download, not an answer.
+const MOST: u64 = 1_000;
+
+impl<S: Sql> Books<'_, S> {
+    /// Authorizations, the latest claimed first: what failed and what is open before all else.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn list(&self, nonce: Option<&str>) -> Result<Vec<Entry>, S::Error> {
+        let rows = self.sql.run(
+            "SELECT network, asset, nonce, payer, pay_to, value, mode, state, answered, transaction_hash, evidence, reason,
+                 tries, again_at, valid_before, claimed_at, changed_at, lease_until
+             FROM authorizations WHERE ?1 IS NULL OR nonce = ?1
+             ORDER BY state IN ('failed', 'unknown', 'lapsed') DESC, claimed_at DESC, nonce LIMIT ?2",
+            &[nonce.into(), MOST.into()],
+        )?;
+        Ok(rows
+            .iter()
+            .map(|row| {
+                let state = State::from_stored(&row.text(7)).unwrap_or(State::Unknown);
+                let open = matches!(state, State::Settling | State::Unknown | State::Due | State::Failed);
+                Entry {
+                    network: row.text(0),
+                    asset: row.text(1),
+                    nonce: row.text(2),
+                    payer: row.text(3),
+                    pay_to: row.text(4),
+                    value: row.text(5),
+                    mode: row.text(6),
+                    state,
+                    answered: row.number(8) != 0,
+                    transaction: row.optional_text(9),
+                    evidence: row.optional_text(10),
+                    reason: row.optional_text(11),
+                    tries: row.number(12),
+                    again_at: if open { row.optional_number(13) } else { None },
+                    valid_before: row.number(14),
+                    claimed_at: row.number(15),
+                    changed_at: row.number(16),
+                    lease_until: row.number(17),
+                }
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,328 @@
+//! What `src/edge/payer.rs` and `src/edge/collect.rs` do around the books, call by call in their order: a Durable Object
+//! that answers commands in single turns, and an alarm whose awaits let commands in.
+
+use crate::world::{Call, FACILITATOR_SECONDS, Heard, World};
+use edge402::ledger::authorization::{Event, State};
+use edge402::ledger::books::{Books, Outstanding};
+use edge402::ledger::messages::{Command, Kept, Key, Reply};
+use edge402::ledger::outcome::{
+    CLOCK_SECONDS, Open, Shown, Step, after_attempt, after_attempt_elsewhere, after_look, wait,
+};
+use edge402::ledger::sql::{Row, Sql, Value};
+use edge402::x402::facilitator::Outcome;
+use futures_util::future::join_all;
+use rusqlite::config::DbConfig;
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, Statement};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+/// As in `payer.rs`; fewer at once, so that a batch is full sometimes.
+const AT_ONCE: usize = 2;
+const ROUNDS: usize = 20;
+const SLACK_SECONDS: u64 = 30;
+
+/// The same engine as in a Durable Object.
+pub struct Database {
+    connection: &'static Connection,
+    /// By their text: the connection's own cache hashes all of it each time, which is half of the work in a debug build.
+    statements: RefCell<BTreeMap<String, Statement<'static>>>,
+}
+
+impl Database {
+    pub fn new() -> Self {
+        let connection: &'static Connection = Box::leak(Box::new(Connection::open_in_memory().unwrap()));
+        // Or bound values would have statements planned anew.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).unwrap();
+        let database = Self { connection, statements: RefCell::default() };
+        Books::open(&database).unwrap();
+        connection.execute_batch("BEGIN").unwrap();
+        database
+    }
+
+    /// Empty books: a new file for each schedule, or a transaction for each statement, would take most of the time.
+    pub fn clear(&self) {
+        self.connection.execute_batch("ROLLBACK; BEGIN").unwrap();
+    }
+}
+
+impl Sql for Database {
+    type Error = rusqlite::Error;
+
+    fn run(&self, text: &str, values: &[Value]) -> Result<Vec<Row>, Self::Error> {
+        let mut statements = self.statements.borrow_mut();
+        if !statements.contains_key(text) {
+            statements.insert(text.to_owned(), self.connection.prepare(text)?);
+        }
+        let statement = statements.get_mut(text).unwrap();
+        for (at, value) in values.iter().enumerate() {
+            match value {
+                Value::Null => statement.raw_bind_parameter(at + 1, rusqlite::types::Null)?,
+                Value::Integer(number) => statement.raw_bind_parameter(at + 1, number)?,
+                Value::Text(text) => statement.raw_bind_parameter(at + 1, text)?,
+            }
+        }
+        let columns = statement.column_count();
+        let mut found = Vec::new();
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            let value = |column| {
+                Ok(match row.get_ref(column)? {
+                    ValueRef::Integer(number) => Value::Integer(number),
+                    ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+                    _ => Value::Null,
+                })
+            };
+            found.push(Row((0..columns).map(value).collect::<rusqlite::Result<_>>()?));
+        }
+        Ok(found)
+    }
+}
+
+pub struct Object {
+    pub database: Rc<Database>,
+    ready: Cell<bool>,
+    /// What the instance remembers of it: gone with the instance.
+    alarm_at: Cell<Option<u64>>,
+    /// What is stored.
+    alarm: Cell<Option<u64>>,
+    /// The alarm that is running, and when it was due.
+    running: Cell<Option<(usize, u64)>>,
+}
+
+impl Object {
+    pub fn new(database: Rc<Database>) -> Self {
+        Self {
+            database,
+            ready: Cell::new(false),
+            alarm_at: Cell::new(None),
+            alarm: Cell::new(None),
+            running: Cell::new(None),
+        }
+    }
+
+    fn books(&self) -> Books<'_, Database> {
+        if !self.ready.replace(true) {
+            Books::open(&*self.database).unwrap();
+        }
+        Books::opened(&self.database)
+    }
+
+    pub fn alarm_is_set(&self) -> Option<u64> {
+        self.alarm.get()
+    }
+
+    pub fn alarm_runs(&self) -> bool {
+        self.running.get().is_some()
+    }
+
+    /// No two alarms of one object run at once.
+    pub fn rings_at(&self) -> Option<u64> {
+        if self.alarm_runs() { None } else { self.alarm.get() }
+    }
+
+    pub fn ringing(&self, task: usize) {
+        self.running.set(self.alarm.take().map(|at| (task, at)));
+    }
+
+    pub fn rang(&self) {
+        self.running.set(None);
+    }
+
+    /// Forgets all but what is stored. An alarm that dies before it has set another is rung again: alarms are delivered at
+    /// least once. Returns the task that dies with it.
+    pub fn restart(&self) -> Option<usize> {
+        self.ready.set(false);
+        self.alarm_at.set(None);
+        let (task, due) = self.running.take()?;
+        self.alarm.set(self.alarm.get().or(Some(due)));
+        Some(task)
+    }
+
+    fn wake_at(&self, at: u64, now: u64) {
+        if self.alarm_at.get().is_some_and(|set| set <= at) {
+            return;
+        }
+        if self.alarm.get().is_none_or(|set| set > at + 1) {
+            self.alarm.set(Some(now + at.saturating_sub(now) + 1));
+        }
+        self.alarm_at.set(Some(at));
+    }
+}
+
+impl World {
+    /// `Payer::fetch`: nothing comes in between.
+    pub fn turn(&self, object: usize, command: &Command) -> Reply {
+        let (store, now) = (&self.objects[object], self.now.get());
+        let books = store.books();
+        let reply = match command {
+            Command::Claim(claim) => books.claim(claim),
+            Command::Look { key, binding, identified, now } => books.look(key, binding, identified.as_ref(), *now),
+            Command::Record { key, attempt, now, event, kept } => {
+                books.record(key, *attempt, *now, event).map(|applied| {
+                    if let (true, Some(kept)) = (applied, kept) {
+                        books.keep(key, kept).unwrap();
+                    }
+                    Reply::Recorded { applied }
+                })
+            }
+            Command::Store { key, answer, .. } => {
+                let stored = match answer {
+                    Some(answer) => books.store(key, answer),
+                    None => books.give_up_copy(key),
+                };
+                stored.map(|applied| Reply::Recorded { applied })
+            }
+            Command::List { nonce } => books.list(nonce.as_deref()).map(|entries| Reply::Listed { entries }),
+        }
+        .unwrap();
+        if let Some(at) = due_after(command, &reply) {
+            store.wake_at(at, now);
+        }
+        self.model.borrow_mut().replied(self, object, command, &reply);
+        reply
+    }
+
+    fn record(&self, object: usize, key: &Key, attempt: u32, event: &Event) -> bool {
+        let now = self.now.get();
+        let applied = self.objects[object].books().record(key, attempt, now, event).unwrap();
+        self.note(|| format!("alarm: {event:?} of {} applied: {applied}", key.nonce));
+        self.model.borrow_mut().recorded(self, key, attempt, now, event, applied);
+        applied
+    }
+}
+
+fn due_after(command: &Command, reply: &Reply) -> Option<u64> {
+    match (command, reply) {
+        (Command::Claim(claim), Reply::Granted { .. }) => Some(claim.lease_until),
+        (Command::Store { answer: Some(answer), .. }, Reply::Recorded { applied: true }) => Some(answer.until),
+        (Command::Record { kept: Some(Kept::Answer(answer)), event: Event::Answered(_), .. }, _) => Some(answer.until),
+        (Command::Record { now, event, .. }, Reply::Recorded { applied: true }) => match event {
+            Event::StartSettling { until, .. } => Some(*until),
+            Event::LostTrack { again_at, .. } => Some(*again_at),
+            Event::Serve => Some(*now),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `Payer::alarm`.
+pub async fn alarm(world: &Rc<World>, task: usize, object: usize) {
+    let store = &world.objects[object];
+    store.alarm_at.set(None);
+    let books = store.books();
+    books.sweep(world.now.get()).unwrap();
+    for _ in 0..ROUNDS {
+        let batch = take_up(world, object);
+        if batch.is_empty() {
+            break;
+        }
+        if let Some(at) = books.next_alarm().unwrap() {
+            store.wake_at(at, world.now.get());
+        }
+        join_all(batch.iter().map(|outstanding| bring_on(world, task, object, outstanding))).await;
+    }
+    store.alarm_at.set(None);
+    if let Some(at) = books.next_alarm().unwrap() {
+        store.wake_at(at, world.now.get());
+    }
+}
+
+fn take_up(world: &World, object: usize) -> Vec<Outstanding> {
+    let (books, now) = (world.objects[object].books(), world.now.get());
+    let mut batch = Vec::new();
+    while batch.len() < AT_ONCE
+        && let Some(mut outstanding) = books.outstanding(now).unwrap()
+    {
+        let (key, attempt) = (&outstanding.key, outstanding.attempt);
+        let until = now + 2 * FACILITATOR_SECONDS + SLACK_SECONDS;
+        match outstanding.open.state {
+            State::Due | State::Failed => drop(world.record(object, key, attempt, &Event::StartCollecting { until })),
+            State::Settling => {
+                world.record(object, key, attempt, &Event::Abandon);
+                books.try_again(key, until).unwrap();
+                outstanding.open.lost = true;
+            }
+            _ => books.try_again(key, until).unwrap(),
+        }
+        outstanding.open.tries += 1;
+        batch.push(outstanding);
+    }
+    batch
+}
+
+async fn bring_on(world: &Rc<World>, task: usize, object: usize, outstanding: &Outstanding) {
+    let event = resolve(world, task, outstanding).await;
+    let recorded = world.record(object, &outstanding.key, outstanding.attempt, &event);
+    if !recorded && matches!(event, Event::Settled(_)) {
+        let again_at = world.now.get() + wait(outstanding.open.tries, None);
+        let reason = "the transaction that was named has settled another payment".to_owned();
+        let event = Event::LostTrack { reason, transaction: None, again_at, lost: true };
+        world.record(object, &outstanding.key, outstanding.attempt, &event);
+    }
+}
+
+/// `collect::resolve`.
+async fn resolve(world: &Rc<World>, task: usize, outstanding: &Outstanding) -> Event {
+    let open = outstanding.open;
+    let provable = world.rules.rpc;
+    let over = world.now.get() > open.valid_before.saturating_add(CLOCK_SECONDS);
+    let doubtful = open.lost || open.state == State::Unknown;
+    let shown = if provable && (doubtful || over) {
+        match world.call(task, Call::Prove { outstanding: Box::new(outstanding.clone()) }).await {
+            Heard::Shown(shown) => shown,
+            other => panic!("{other:?}"),
+        }
+    } else {
+        Shown::Nothing
+    };
+    world.model.borrow_mut().looked(&shown);
+    match after_look(&open, shown, provable, world.now.get()) {
+        Step::Record(event) => event,
+        Step::Wait(again_at) => {
+            let reason = "the chain could not be asked".to_owned();
+            Event::LostTrack { reason, transaction: None, again_at, lost: false }
+        }
+        Step::Send => {
+            let payment = crate::model::payment_of(&outstanding.key);
+            // The one that was asked before cannot be reached every now and then, and the next is asked.
+            let elsewhere = world.now.get() % 7 == 0;
+            let (outcome, lost) = settle(world, task, payment, &outstanding.settle_request).await;
+            let open = Open { lost: open.lost || lost, ..open };
+            let read = if elsewhere && open.lost { after_attempt_elsewhere } else { after_attempt };
+            read(&open, &outcome, provable, world.now.get())
+        }
+    }
+}
+
+/// Known, in `facilitator::settle`: when what is pending is asked for again and turned away with a 429, nothing is said to
+/// be lost, though it was broadcast; a later "no" is then taken for the end. `false` with the code that mends it.
+const PENDING_STAYS_LOST: bool = true;
+
+/// `facilitator::settle`: what is pending is asked for once more, at once.
+pub async fn settle(world: &Rc<World>, task: usize, payment: usize, request: &str) -> (Outcome, bool) {
+    let once = async || match world.call(task, Call::Settle { payment, request: request.to_owned() }).await {
+        Heard::Outcome(outcome) => outcome,
+        other => panic!("{other:?}"),
+    };
+    let first = once().await;
+    if !first.is_pending() {
+        return (first, false);
+    }
+    let outcome = match (first, once().await) {
+        (
+            Outcome::Unknown { transaction: broadcast, .. },
+            Outcome::Unknown { reason, transaction, retry_after, lost },
+        ) => {
+            let lost = lost || PENDING_STAYS_LOST;
+            Outcome::Unknown { reason, transaction: transaction.or(broadcast), retry_after, lost }
+        }
+        (Outcome::Unknown { transaction, .. }, Outcome::Refused(reason)) => {
+            Outcome::Unknown { reason, transaction, retry_after: None, lost: true }
+        }
+        (_, second) => second,
+    };
+    (outcome, true)
+}
