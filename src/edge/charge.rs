@@ -251,8 +251,9 @@ impl<'a> Sale<'a> {
                 let copying = matches!(kept, Some(Kept::Copying(_)));
                 if !claim.record_and_keep(Event::Serve, kept).await {
                     served.discard();
-                    if !claim.record(Event::TakeBack).await {
-                        claim.record(Event::StillOwed).await;
+                    // What is being collected by now is owed; what has failed meanwhile is taken back after all.
+                    if !claim.record(Event::TakeBack).await && !claim.record(Event::StillOwed).await {
+                        claim.record(Event::TakeBack).await;
                     }
                     return self.refuse(Code::StorageUnavailable.into(), Vec::new());
                 }
@@ -300,8 +301,10 @@ impl<'a> Sale<'a> {
     /// and the answer is owed to who holds it, or the books know better (the transaction settled another payment), and the
     /// alarm finds out.
     async fn hold_back(&self, claim: &Granted, movement: Movement) -> Result<Response> {
-        if claim.record(Event::Settled(movement.clone())).await {
-            claim.record(Event::StillOwed).await;
+        let settled = claim.record(Event::Settled(movement.clone())).await;
+        // Said whatever came of the words before: they may have been written though their reply was lost.
+        claim.record(Event::StillOwed).await;
+        if settled {
             return self.refuse(Code::AnswerOwed.into(), self.settled(movement));
         }
         let reason = "the transaction that was named has settled another payment".to_owned();

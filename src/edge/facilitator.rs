@@ -110,8 +110,8 @@ pub(super) async fn settle(facilitator: &Facilitator, body: &str, expected: Expe
         // The first answer's transaction is the one to look for, whatever is said of it afterwards short of success.
         (
             Outcome::Unknown { transaction: broadcast, .. },
-            Outcome::Unknown { reason, transaction, retry_after, lost },
-        ) => Outcome::Unknown { reason, transaction: transaction.or(broadcast), retry_after, lost },
+            Outcome::Unknown { reason, transaction, retry_after, .. },
+        ) => Outcome::Unknown { reason, transaction: transaction.or(broadcast), retry_after, lost: true },
         (Outcome::Unknown { transaction, .. }, Outcome::Refused(reason)) => {
             Outcome::Unknown { reason, transaction, retry_after: None, lost: true }
         }

@@ -18,7 +18,7 @@ origin.gate = (url) => gates.get(url)?.opened;
 after(stopEverything);
 
 /** Seconds that a call is waited for: all of a scene must be at its points before the first call there times out. */
-const PATIENCE = 12;
+const PATIENCE = 20;
 const ROUTES = {
   'GET /weather/after/*': { price: '$0.001', timeout_seconds: PATIENCE },
   'GET /weather/checked/*': { price: '$0.001', timeout_seconds: PATIENCE, verify: 'facilitator' },
@@ -114,15 +114,18 @@ async function buyerAt(scene, point) {
   return one;
 }
 
-const thereAll = (those) => until('everybody at their point', () => those.every((one) => one.isThere())).catch((error) => {
-  const missing = those.filter((one) => !one.isThere()).map(({ point }) => point.name);
+/** Waits for all of them, and says who is missing. */
+const waitForAll = (what, those, is) => until(what, () => those.every(is)).catch((error) => {
+  const missing = those.filter((one) => !is(one)).map(({ point, payment }) =>
+    `${point.name} ${JSON.stringify(callsOf(proxy, payment).map(({ path, answer }) => [path, answer]))}`);
   throw new Error(`${error.message}: ${missing}`, { cause: error });
 });
 
 /** Everybody to their points; one kill; one restart. */
 async function play(more) {
   const points = POINTS.filter(({ node }) => node === undefined || node === Boolean(more.RPC));
-  const options = { vars: stack.vars({ ROUTES, FACILITATORS: [{ url: proxy.url, timeout_seconds: PATIENCE }], ...more }), secrets: SECRETS };
+  const facilitators = [{ url: proxy.url, timeout_seconds: PATIENCE }];
+  const options = { vars: stack.vars({ ROUTES, FACILITATORS: facilitators, ...more }), secrets: SECRETS };
   const scene = { worker: await startWorker(options), frozen: gate(), dead: gate() };
   const { persistPath } = scene.worker;
   scene.all = await Promise.all(points.flatMap((point) => ['eager', 'patient'].map(async (kind) =>
@@ -132,13 +135,14 @@ async function play(more) {
   for (const at of [0, 1, 2]) {
     const those = scene.all.filter((one) => phase(one) === at);
     await Promise.all(those.map((one) => setOff(scene, one)));
-    await thereAll(those);
+    await waitForAll('everybody at their point', those, (one) => one.isThere());
   }
   for (const one of scene.all) one.atDeath = await entryOf(scene.worker, one.payment);
   scene.frozenAt = now();
   await scene.worker.freeze();
   scene.frozen.open();
-  await Promise.all(scene.all.filter(({ point }) => point.settle?.at(-1) === 'flushed').map(({ flushed }) => flushed.opened));
+  const flushing = scene.all.filter(({ point }) => point.settle?.at(-1) === 'flushed');
+  await waitForAll('the answers in the sockets', flushing, ({ flushed }) => flushed.isOpen);
   await scene.worker.kill();
   scene.dead.open();
   for (const one of scene.all) {
@@ -168,7 +172,7 @@ for (const { title, scene, unseen } of scenes) {
   describe(`killed, and started again on the same storage; ${title}`, () => {
     // Which point each died at was noted at its death: that it was the right one is asserted here.
     for (const point of new Set(scene.all.map(({ point }) => point))) {
-      const [eager, patient] = ['eager', 'patient'].map((kind) => scene.all.find((one) => one.point === point && one.kind === kind));
+      const [eager, patient] = scene.all.filter((one) => one.point === point);
 
       test(point.name, async () => {
         const { worker } = scene;

@@ -167,13 +167,11 @@ impl World {
                     Reply::Recorded { applied }
                 })
             }
-            Command::Store { key, answer, .. } => {
-                let stored = match answer {
-                    Some(answer) => books.store(key, answer),
-                    None => books.give_up_copy(key),
-                };
-                stored.map(|applied| Reply::Recorded { applied })
+            Command::Store { key, answer, .. } => match answer {
+                Some(answer) => books.store(key, answer),
+                None => books.give_up_copy(key),
             }
+            .map(|applied| Reply::Recorded { applied }),
             Command::List { nonce } => books.list(nonce.as_deref()).map(|entries| Reply::Listed { entries }),
         }
         .unwrap();
@@ -297,10 +295,6 @@ async fn resolve(world: &Rc<World>, task: usize, outstanding: &Outstanding) -> E
     }
 }
 
-/// Known, in `facilitator::settle`: when what is pending is asked for again and turned away with a 429, nothing is said to
-/// be lost, though it was broadcast; a later "no" is then taken for the end. `false` with the code that mends it.
-const PENDING_STAYS_LOST: bool = true;
-
 /// `facilitator::settle`: what is pending is asked for once more, at once.
 pub async fn settle(world: &Rc<World>, task: usize, payment: usize, request: &str) -> (Outcome, bool) {
     let once = async || match world.call(task, Call::Settle { payment, request: request.to_owned() }).await {
@@ -314,11 +308,8 @@ pub async fn settle(world: &Rc<World>, task: usize, payment: usize, request: &st
     let outcome = match (first, once().await) {
         (
             Outcome::Unknown { transaction: broadcast, .. },
-            Outcome::Unknown { reason, transaction, retry_after, lost },
-        ) => {
-            let lost = lost || PENDING_STAYS_LOST;
-            Outcome::Unknown { reason, transaction: transaction.or(broadcast), retry_after, lost }
-        }
+            Outcome::Unknown { reason, transaction, retry_after, .. },
+        ) => Outcome::Unknown { reason, transaction: transaction.or(broadcast), retry_after, lost: true },
         (Outcome::Unknown { transaction, .. }, Outcome::Refused(reason)) => {
             Outcome::Unknown { reason, transaction, retry_after: None, lost: true }
         }

@@ -262,8 +262,8 @@ impl Sale {
             }
             Ok(status) if status < 400 => {
                 if !self.record_and_keep(claim, Event::Serve, self.kept()).await {
-                    if !self.record(claim, Event::TakeBack).await {
-                        self.record(claim, Event::StillOwed).await;
+                    if !self.record(claim, Event::TakeBack).await && !self.record(claim, Event::StillOwed).await {
+                        self.record(claim, Event::TakeBack).await;
                     }
                     return Response::Problem("storage");
                 }
@@ -291,8 +291,9 @@ impl Sale {
     }
 
     async fn hold_back(&self, claim: &Granted, movement: Movement) -> Response {
-        if self.record(claim, Event::Settled(movement)).await {
-            self.record(claim, Event::StillOwed).await;
+        let settled = self.record(claim, Event::Settled(movement)).await;
+        self.record(claim, Event::StillOwed).await;
+        if settled {
             return Response::Problem("answer owed");
         }
         let reason = "the transaction that was named has settled another payment".to_owned();

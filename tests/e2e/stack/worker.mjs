@@ -48,7 +48,10 @@ export async function startWorker({ vars, secrets = {}, persist, port = 0, confi
       const workerd = () => processesOf(host.pid, 'workerd');
       if (!workerd().length) throw new Error('there is no workerd to be found');
       for (const { pid } of workerd()) process.kill(pid, 'SIGSTOP');
-      while (!workerd().every(({ states }) => states.every((state) => state === 'T'))) await sleep(1);
+      for (let patience = 5000; !workerd().every(({ states }) => states.every((state) => state === 'T')); patience--) {
+        if (!patience) throw new Error(`workerd does not stand still: ${JSON.stringify(workerd())}`);
+        await sleep(1);
+      }
     },
     thaw: () => {
       for (const { pid } of processesOf(host.pid, 'workerd')) process.kill(pid, 'SIGCONT');
