@@ -7,6 +7,7 @@
 //!     LEDGER_SCHEDULES=200000 LEDGER_SEED=7 cargo test --test ledger
 
 #![cfg(not(target_family = "wasm"))]
+#![allow(clippy::missing_const_for_fn)]
 #![allow(
     missing_docs,
     missing_debug_implementations,

@@ -214,6 +214,10 @@ impl Payer {
             }
             recorded => recorded,
         };
+        let nothing_lost = matches!(event, Event::LostTrack { lost: false, .. }) && !outstanding.open.lost;
+        let recorded = recorded.and_then(|_| {
+            if nothing_lost { books.nothing_lost(&outstanding.key, outstanding.open.tries) } else { Ok(()) }
+        });
         if let Err(error) = recorded {
             log::failure("resolve", &error.to_string());
         }

@@ -260,6 +260,9 @@ async fn bring_on(world: &Rc<World>, task: usize, object: usize, outstanding: &O
         let event = Event::LostTrack { reason, transaction: None, again_at, lost: true };
         world.record(object, &outstanding.key, outstanding.attempt, &event);
     }
+    if matches!(event, Event::LostTrack { lost: false, .. }) && !outstanding.open.lost {
+        world.objects[object].books().nothing_lost(&outstanding.key, outstanding.open.tries).unwrap();
+    }
 }
 
 /// `collect::resolve`.
@@ -286,7 +289,7 @@ async fn resolve(world: &Rc<World>, task: usize, outstanding: &Outstanding) -> E
         Step::Send => {
             let payment = crate::model::payment_of(&outstanding.key);
             // The one that was asked before cannot be reached every now and then, and the next is asked.
-            let elsewhere = world.now.get() % 7 == 0;
+            let elsewhere = world.now.get().is_multiple_of(7);
             let (outcome, lost) = settle(world, task, payment, &outstanding.settle_request).await;
             let open = Open { lost: open.lost || lost, ..open };
             let read = if elsewhere && open.lost { after_attempt_elsewhere } else { after_attempt };

@@ -119,13 +119,14 @@ impl<S: Sql> Books<'_, S> {
         Ok(!self.sql.run(&statement, &values)?.is_empty())
     }
 
-    /// Notes one more try of what stays where it stands, and when to look again if nothing more is heard of it.
+    /// Notes one more try of what stays where it stands, and when to look again if nothing more is heard of it: then it is
+    /// lost.
     ///
     /// # Errors
     /// The database's.
     pub fn try_again(&self, key: &Key, again_at: u64) -> Result<(), S::Error> {
         self.sql.run(
-            "UPDATE authorizations SET tries = tries + 1, again_at = ?3 WHERE asset = ?1 AND nonce = ?2 AND state = 'unknown'",
+            "UPDATE authorizations SET tries = tries + 1, again_at = ?3, lost = 1 WHERE asset = ?1 AND nonce = ?2 AND state = 'unknown'",
             &[key.asset.as_str().into(), key.nonce.as_str().into(), again_at.into()],
         )?;
         Ok(())
@@ -144,6 +145,19 @@ impl<S: Sql> Books<'_, S> {
                 self.store(key, &StoredAnswer { status: 0, headers, body, until: *until })
             }
         }
+    }
+
+    /// The try that was noted last was turned away, and nothing was lost before it either: takes back what
+    /// [`Books::try_again`] has assumed. Changes nothing once another try was noted.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn nothing_lost(&self, key: &Key, tries: u64) -> Result<(), S::Error> {
+        self.sql.run(
+            "UPDATE authorizations SET lost = 0 WHERE asset = ?1 AND nonce = ?2 AND state = 'unknown' AND tries = ?3",
+            &[key.asset.as_str().into(), key.nonce.as_str().into(), tries.into()],
+        )?;
+        Ok(())
     }
 
     /// There will be no copy: whoever asks need not wait for it.
