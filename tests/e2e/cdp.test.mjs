@@ -97,7 +97,7 @@ for (const kind of KINDS) {
           assert.equal(earned, 1000n);
           assert.equal(receiptsOf(result).v2.success, true);
           assert.equal((await chain.transfers({ from: buyer.address })).length, 1);
-          const made = door.calls.slice(first);
+          const made = door.calls.slice(first).filter(({ path: at }) => !at.endsWith('/supported'));
           assert.deepEqual(made.map((one) => one.path), asked.map((endpoint) => `${CDP_PATH}/${endpoint}`));
           for (const { header, claims, path: at } of made) {
             assert.deepEqual({ ...header, nonce: undefined }, { alg: key.alg, kid: key.id, typ: 'JWT', nonce: undefined });
@@ -116,7 +116,7 @@ for (const kind of KINDS) {
       const { result, earned } = await payOnce(worker, '/weather/checked');
       assertAnswered(result);
       assert.equal(earned, 1000n);
-      assert.deepEqual(door.calls.map(({ path }) => path), ['verify', 'settle'].flatMap((endpoint) =>
+      assert.deepEqual(door.calls.map(({ path }) => path).filter((path) => !path.endsWith('/supported')), ['verify', 'settle'].flatMap((endpoint) =>
         [`${OLD_PATH}/${endpoint}`, `${CDP_PATH}/${endpoint}`]));
       assertOwnTokens(door);
     }, OLD_PATH);
