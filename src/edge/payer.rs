@@ -17,8 +17,9 @@
 //!
 //! # Why nothing is forgotten
 //!
-//! Whatever is open has a time in the books, and the alarm is set no later than the earliest. It is set *before* the alarm
-//! calls anybody, for when the call would have ended at the latest: an object that dies in the middle of it finds it set.
+//! Whatever is open has a time in the books, and the alarm is set for the earliest. It is set *before* the alarm calls
+//! anybody, for when those calls would have ended at the latest: an object that dies in the middle of them finds it set,
+//! though what fell due meanwhile waits as long.
 
 // `#[durable_object]` writes undocumented methods for the runtime to call.
 #![allow(missing_docs)]
