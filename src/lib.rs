@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 
 pub mod config;
+#[cfg(feature = "edge")]
 pub mod edge;
 pub mod evm;
 pub mod gate;
@@ -16,9 +17,11 @@ pub mod money;
 pub mod strict_json;
 pub mod x402;
 
+#[cfg(feature = "edge")]
 pub use edge::Payer;
 
 /// The Worker's entry point.
+#[cfg(feature = "edge")]
 #[worker::event(fetch)]
 async fn fetch(
     request: web_sys::Request,
