@@ -182,7 +182,7 @@ impl<'a> Sale<'a> {
             Ok(movement) => movement,
             Err(unpaid) => {
                 if !matches!(unpaid, Unpaid::Unknown { .. }) {
-                    self.goods.let_go().await;
+                    self.goods.let_go(self).await;
                 }
                 return self.refuse_unpaid(unpaid);
             }

@@ -119,8 +119,8 @@ fn terms(config: &Config, network: Network, entry: &Entry) -> Option<Terms> {
 
 impl Debt {
     /// Keeps others from paying it until then: two who pay one debt at once would each have paid it.
-    pub(super) async fn reserve(&self, until: u64) -> std::result::Result<(), Problem> {
-        match self.ledger.record(self.key.clone(), Event::Reserve { until }).await {
+    pub(super) async fn reserve(&self, by: String, until: u64) -> std::result::Result<(), Problem> {
+        match self.ledger.record(self.key.clone(), Event::Reserve { by, until }).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(Code::PaymentInFlight.into()),
             Err(_) => Err(Code::StorageUnavailable.into()),
@@ -128,8 +128,8 @@ impl Debt {
     }
 
     /// The payment came to nothing: others may pay.
-    pub(super) async fn let_go(&self) {
-        if let Err(error) = self.ledger.record(self.key.clone(), Event::LetGo).await {
+    pub(super) async fn let_go(&self, by: String) {
+        if let Err(error) = self.ledger.record(self.key.clone(), Event::LetGo { by }).await {
             log::failure("debt", &error.to_string());
         }
     }

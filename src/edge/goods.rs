@@ -31,14 +31,14 @@ impl Goods<'_> {
                 let outgoing = call.prepare(Passage::Paid, Some(&payer));
                 outgoing.map(|outgoing| Ready(Some(outgoing))).map_err(|error| unreachable(&error.to_string()))
             }
-            Self::Debt(debt) => debt.reserve(until).await.map(|()| Ready(None)),
+            Self::Debt(debt) => debt.reserve(paying(sale), until).await.map(|()| Ready(None)),
         }
     }
 
     /// Nobody buys it now: another one may.
-    pub(super) async fn let_go(&self) {
+    pub(super) async fn let_go(&self, sale: &Sale<'_>) {
         if let Self::Debt(debt) = self {
-            debt.let_go().await;
+            debt.let_go(paying(sale)).await;
         }
     }
 
@@ -79,6 +79,12 @@ impl Goods<'_> {
             Self::Debt(_) => false,
         }
     }
+}
+
+/// Which payment pays for a debt. The payer and its nonce: the debt's own object may be another payer's.
+fn paying(sale: &Sale<'_>) -> String {
+    let identity = &sale.charge.identity;
+    format!("{}:{:#x}:{:#x}", identity.network, identity.payer, identity.nonce)
 }
 
 /// What is ready to be delivered.

@@ -205,7 +205,7 @@ impl Payer {
     async fn bring_on(&self, books: &Books<'_, SqlStorage>, outstanding: &Outstanding) {
         let Some(event) = resolve(&self.env, outstanding).await else { return };
         log::decision("resolve", &outstanding.key.nonce, &serde_json::json!({ "event": format!("{event:?}") }));
-        let record = |event: &Event| books.record(&outstanding.key, outstanding.attempt, now(), event);
+        let record = |event: &Event| books.conclude(&outstanding.key, outstanding.attempt, now(), event);
         let recorded = match record(&event) {
             // A transaction that has settled another payment: what became of this one is as open as before.
             Ok(false) if matches!(event, Event::Settled(_)) => {

@@ -64,13 +64,16 @@ impl<'a> Sale<'a> {
                 Ok(movement)
             }
             Event::Refused { reason } => {
-                claim.record(Event::Refused { reason: reason.clone() }).await;
-                Err(Unpaid::Refused { reason })
+                // Where the alarm has taken over, its attempt may settle what this one could not.
+                match claim.record(Event::Refused { reason: reason.clone() }).await {
+                    true => Err(Unpaid::Refused { reason }),
+                    false => Err(Unpaid::Unknown { transaction: None }),
+                }
             }
-            Event::FoundSpent { reason } => {
-                claim.record(Event::FoundSpent { reason }).await;
-                Err(Unpaid::Spent)
-            }
+            Event::FoundSpent { reason } => match claim.record(Event::FoundSpent { reason }).await {
+                true => Err(Unpaid::Spent),
+                false => Err(Unpaid::Unknown { transaction: None }),
+            },
             event => {
                 let transaction = match &event {
                     Event::LostTrack { reason, transaction, .. } => {

@@ -135,11 +135,6 @@ pub enum Event {
         /// To whom.
         facilitator: String,
     },
-    /// No connection to that facilitator could be made, so nothing was sent; it is about to be sent to another.
-    SettleElsewhere {
-        /// To whom.
-        facilitator: String,
-    },
     /// Money moved, and whoever moved it is about to ask the origin.
     Paid {
         /// What is known of it.
@@ -201,11 +196,16 @@ pub enum Event {
     TakeBack,
     /// Deferred: another payment is about to pay for it, and no third one may meanwhile.
     Reserve {
+        /// Which payment: it may say so again, and only it can let go.
+        by: String,
         /// Until when, in Unix seconds.
         until: u64,
     },
     /// Deferred: the other payment did not pay for it, and will not.
-    LetGo,
+    LetGo {
+        /// Which payment.
+        by: String,
+    },
     /// Deferred: another payment has paid for it.
     MakeGood {
         /// In this transaction.
@@ -229,6 +229,16 @@ pub struct Rule {
 }
 
 impl Event {
+    /// The rule where the alarm has found it out. A Worker's "no" is about its own attempt, and holds only until the alarm
+    /// has taken over: said later, it would end what another attempt may still settle. The alarm knows of all of them.
+    #[must_use]
+    pub const fn rule_of_alarm(&self) -> Rule {
+        match self {
+            Self::Refused { .. } | Self::FoundSpent { .. } => Rule { from: &[State::Unknown], ..self.rule() },
+            _ => self.rule(),
+        }
+    }
+
     /// The rule for this event.
     #[must_use]
     pub const fn rule(&self) -> Rule {
@@ -238,15 +248,14 @@ impl Event {
         }
         match self {
             Self::StartSettling { .. } => rule(&[Claimed], Settling, true, Some(false)),
-            Self::SettleElsewhere { .. } => rule(&[Settling], Settling, true, Some(false)),
             Self::Paid { .. } => rule(&[Settling, Unknown], Settled, true, Some(false)),
             Self::NeverSent => rule(&[Claimed, Settling], Released, true, Some(false)),
             Self::Settled(_) => rule(&State::ALL, Settled, false, None),
             // Only by the claim that stands, and only once: two who both hold an answer must not both release it.
             Self::Answered(_) => rule(&[Settling, Unknown, Settled], Settled, true, Some(false)),
-            Self::Refused { .. } => rule(&[Settling, Unknown], Refused, true, Some(false)),
+            Self::Refused { .. } => rule(&[Settling], Refused, true, Some(false)),
             Self::LostTrack { .. } => rule(&[Settling, Unknown], Unknown, false, None),
-            Self::FoundSpent { .. } => rule(&[Settling, Unknown], Spent, true, Some(false)),
+            Self::FoundSpent { .. } => rule(&[Settling], Spent, true, Some(false)),
             Self::Lapse => rule(&[Settling, Unknown], Lapsed, false, None),
             Self::Release => rule(&[Claimed], Released, true, Some(false)),
             Self::Serve => rule(&[Claimed], Due, true, Some(false)),
@@ -255,7 +264,7 @@ impl Event {
             Self::Abandon => rule(&[Settling], Unknown, false, None),
             Self::StillOwed => Rule { to: None, ..rule(&[Settling, Unknown, Settled], Settled, true, None) },
             Self::TakeBack => rule(&[Claimed, Due, Failed], Released, true, None),
-            Self::LetGo => rule(&[Failed], Failed, false, Some(true)),
+            Self::LetGo { .. } => rule(&[Failed], Failed, false, Some(true)),
             Self::Reserve { .. } => Rule { lease_over: true, ..rule(&[Failed], Failed, false, Some(true)) },
             Self::MakeGood { .. } => rule(&[Failed], MadeGood, false, Some(true)),
         }

@@ -234,8 +234,7 @@ test('delivered twice, the second answer is told, and there is no node to ask', 
   })));
   // Its own facilitator had verified it: it was unused just before. Whoever used it since has paid us, unless the payer
   // himself has cancelled it; which of the two, only a node could tell.
-  const todo = 'who has paid is told to pay again: 403 payment_overdue, with the money on the chain';
-  await t.test('deferred: who has paid is not in debt', { todo }, async () => {
+  await t.test('deferred: who has paid is not in debt', async () => {
     const buyer = await stack.buyer();
     const payment = await authorize(blind.url, '/weather/deferred', buyer);
     faults.set(buyer.address, onSettle(() => ({ twice: 'second' })));

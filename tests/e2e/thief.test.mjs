@@ -176,7 +176,7 @@ test('the thief is there before the facilitator has said that it is settled', as
 
 // design.md section 3 gives what is owed to whoever shows the payment: one answer is all that a thief can win by it. Where
 // the buyer has named an identifier, that much need not be lost either.
-test('what is owed under an identifier waits for it', { todo: 'the books serve what is owed without the id it was bought under' }, async () => {
+test('what is owed under an identifier waits for it', async () => {
   proxy.fault = (path) => (path === '/settle' ? { forward: true, status: 500, raw: 'broken' } : undefined);
   const target = '/after/json';
   const { buyer, ask } = await buy(target);

@@ -69,6 +69,7 @@ struct Seen {
     /// Refused after its answer, and whether somebody is about to pay for it.
     failed: bool,
     reserved_until: u64,
+    reserved_by: String,
 }
 
 /// An authorization as the books have it.
@@ -247,7 +248,7 @@ impl Model {
     pub fn recorded(&mut self, world: &World, key: &Key, attempt: u32, now: u64, event: &Event, applied: bool) {
         use Event::{
             Answered, Fail, FoundSpent, LetGo, LostTrack, MakeGood, NeverSent, Paid, Refused, Release, Reserve, Serve,
-            SettleElsewhere, Settled, StartCollecting, StartSettling, StillOwed, TakeBack,
+            Settled, StartCollecting, StartSettling, StillOwed, TakeBack,
         };
         if !applied {
             let seen = self.of(payment_of(key));
@@ -263,7 +264,6 @@ impl Model {
         let seen = self.of(payment);
         let own = match event {
             StartSettling { .. }
-            | SettleElsewhere { .. }
             | Paid { .. }
             | NeverSent
             | Answered(_)
@@ -299,11 +299,15 @@ impl Model {
                 right = seen.released == 0;
                 (seen.marked, seen.held_until, seen.attempt) = (false, now, seen.attempt + 1);
             }
-            Reserve { until } => {
-                right = seen.failed && seen.reserved_until <= now;
+            Reserve { by, until } => {
+                right = seen.failed && (seen.reserved_until <= now || seen.reserved_by == *by);
                 seen.reserved_until = *until;
+                seen.reserved_by.clone_from(by);
             }
-            LetGo => seen.reserved_until = now,
+            LetGo { by } => {
+                right = seen.reserved_by == *by;
+                seen.reserved_until = now;
+            }
             Paid { until, .. } => seen.held_until = *until,
             LostTrack { .. } => seen.held_until = now,
             Answered(_) | Serve => {
@@ -545,7 +549,6 @@ pub const EVENTS: [&str; 19] = [
 const fn name(event: &Event) -> &'static str {
     match event {
         Event::StartSettling { .. } => "StartSettling",
-        Event::SettleElsewhere { .. } => "SettleElsewhere",
         Event::Paid { .. } => "Paid",
         Event::Settled(_) => "Settled",
         Event::Answered(_) => "Answered",
@@ -562,7 +565,7 @@ const fn name(event: &Event) -> &'static str {
         Event::StillOwed => "StillOwed",
         Event::TakeBack => "TakeBack",
         Event::Reserve { .. } => "Reserve",
-        Event::LetGo => "LetGo",
+        Event::LetGo { .. } => "LetGo",
         Event::MakeGood { .. } => "MakeGood",
     }
 }

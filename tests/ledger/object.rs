@@ -184,7 +184,7 @@ impl World {
 
     fn record(&self, object: usize, key: &Key, attempt: u32, event: &Event) -> bool {
         let now = self.now.get();
-        let applied = self.objects[object].books().record(key, attempt, now, event).unwrap();
+        let applied = self.objects[object].books().conclude(key, attempt, now, event).unwrap();
         self.note(|| format!("alarm: {event:?} of {} applied: {applied}", key.nonce));
         self.model.borrow_mut().recorded(self, key, attempt, now, event, applied);
         applied

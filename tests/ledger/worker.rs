@@ -338,12 +338,10 @@ impl Sale {
         match after_attempt(&open, &outcome, self.world.rules.rpc, self.now()) {
             Event::Settled(movement) => Ok(movement),
             event @ Event::Refused { .. } => {
-                self.record(claim, event).await;
-                Err(Unpaid::Refused)
+                Err(if self.record(claim, event).await { Unpaid::Refused } else { Unpaid::Unknown })
             }
             event @ Event::FoundSpent { .. } => {
-                self.record(claim, event).await;
-                Err(Unpaid::Spent)
+                Err(if self.record(claim, event).await { Unpaid::Spent } else { Unpaid::Unknown })
             }
             event => {
                 self.record(claim, event).await;
@@ -439,7 +437,7 @@ impl Sale {
 
     /// Keeps others from paying the same debt meanwhile.
     async fn prepare(&self, until: u64) -> Result<(), &'static str> {
-        match self.about_debt(Event::Reserve { until }).await {
+        match self.about_debt(Event::Reserve { by: self.request.payment.to_string(), until }).await {
             None | Some(Ok(Reply::Recorded { applied: true })) => Ok(()),
             Some(Ok(_)) => Err("debt is being paid"),
             Some(Err(())) => Err("storage"),
@@ -447,7 +445,7 @@ impl Sale {
     }
 
     async fn let_go(&self) {
-        self.about_debt(Event::LetGo).await;
+        self.about_debt(Event::LetGo { by: self.request.payment.to_string() }).await;
     }
 
     async fn about_debt(&self, event: Event) -> Option<Result<Reply, ()>> {

@@ -4,7 +4,6 @@
 use crate::chain::Chain;
 use crate::model::Model;
 use crate::object::Object;
-use edge402::ledger::authorization::Event;
 use edge402::ledger::books::Outstanding;
 use edge402::ledger::messages::{Command, Reply};
 use edge402::ledger::outcome::Shown;
@@ -289,24 +288,13 @@ impl World {
         };
         self.note(|| format!("late ({arrives}): {letter:?}"));
         match letter {
-            Letter::Command { object, command } if arrives && !self.too_late(&command) => {
-                drop(self.turn(object, &command))
-            }
+            Letter::Command { object, command } if arrives => drop(self.turn(object, &command)),
             Letter::Command { .. } => {}
             Letter::Settlement { payment } if arrives => {
                 let _ = self.chain.borrow_mut().broadcast(payment, self.now.get(), 0, self.rules.order);
             }
             Letter::Settlement { .. } => {}
         }
-    }
-
-    /// The one thing that the books take on trust: a "no" of a worker is written down before the alarm takes over from it,
-    /// for which there are ten seconds. Later, another attempt may be under way, to which that "no" does not apply.
-    fn too_late(&self, command: &Command) -> bool {
-        let Command::Record { now, event: Event::Refused { .. } | Event::FoundSpent { .. }, .. } = command else {
-            return false;
-        };
-        *now + OBJECT_SECONDS < self.now.get()
     }
 
     pub fn letters(&self) -> usize {

@@ -9,7 +9,6 @@ fn events() -> Vec<Event> {
     let reason = || "x".to_owned();
     vec![
         Event::StartSettling { until: 1, facilitator: reason() },
-        Event::SettleElsewhere { facilitator: reason() },
         Event::Paid { movement: movement(), until: 1 },
         Event::NeverSent,
         Event::Settled(movement()),
@@ -25,8 +24,8 @@ fn events() -> Vec<Event> {
         Event::Abandon,
         Event::StillOwed,
         Event::TakeBack,
-        Event::Reserve { until: 1 },
-        Event::LetGo,
+        Event::Reserve { by: reason(), until: 1 },
+        Event::LetGo { by: reason() },
         Event::MakeGood { transaction: "0x1".into() },
     ]
 }

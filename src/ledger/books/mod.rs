@@ -56,7 +56,7 @@ const TABLES: [&str; 3] = [
 
 /// Columns that came later; objects that were made before them get them when they are opened. The defaults are right for
 /// what was in the books by then.
-const LATER: [(&str, &str); 9] = [
+const LATER: [(&str, &str); 10] = [
     ("mode", "TEXT NOT NULL DEFAULT 'after'"),
     ("network", "TEXT NOT NULL DEFAULT ''"),
     ("payer", "TEXT NOT NULL DEFAULT ''"),
@@ -68,6 +68,8 @@ const LATER: [(&str, &str); 9] = [
     // When the alarm is to try again; 0: at the next alarm, NULL: there is nothing to try.
     ("again_at", "INTEGER DEFAULT 0"),
     ("identifier", "TEXT"),
+    // Which payment is about to pay for what has failed.
+    ("reserved_by", "TEXT"),
 ];
 
 /// The books, over a database that holds one payer's on one network.

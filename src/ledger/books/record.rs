@@ -1,7 +1,7 @@
 //! What became of an authorization.
 
 use super::{Books, KEEP_SECONDS, listed};
-use crate::ledger::authorization::{Event, Evidence, State};
+use crate::ledger::authorization::{Event, Evidence, Rule, State};
 use crate::ledger::messages::{Kept, Key, StoredAnswer};
 use crate::ledger::sql::{Sql, Value};
 
@@ -16,6 +16,7 @@ struct Note {
     tried: bool,
     lease_until: Option<u64>,
     facilitator: Option<String>,
+    reserved_by: Option<String>,
     /// Nothing is tried again unless the event says when,
     again_at: Option<u64>,
     /// or that it changes nothing about that.
@@ -51,12 +52,13 @@ fn note(event: &Event, now: u64) -> Note {
         }
         Event::Serve => Note { answered: true, again_at: Some(now), ..note },
         Event::Fail { reason, again_at } => Note { reason: Some(reason), again_at, lease_until: Some(now), ..note },
-        Event::LetGo => Note { lease_until: Some(now), keep_again_at: true, ..note },
-        Event::Reserve { until } => Note { lease_until: Some(until), keep_again_at: true, ..note },
+        Event::LetGo { by } => Note { lease_until: Some(now), keep_again_at: true, reserved_by: Some(by), ..note },
+        Event::Reserve { by, until } => {
+            Note { lease_until: Some(until), keep_again_at: true, reserved_by: Some(by), ..note }
+        }
         Event::Abandon => Note { lost: true, again_at: Some(now), ..note },
         Event::StillOwed => Note { lease_until: Some(now), keep_again_at: true, ..note },
         Event::MakeGood { transaction } => Note { transaction: Some(transaction), ..note },
-        Event::SettleElsewhere { facilitator } => Note { facilitator: Some(facilitator), keep_again_at: true, ..note },
         Event::Lapse | Event::Release | Event::NeverSent | Event::TakeBack => note,
     }
 }
@@ -73,15 +75,26 @@ impl<S: Sql> Books<'_, S> {
     /// # Errors
     /// The database's; then nothing is known to be written.
     pub fn record(&self, key: &Key, attempt: u32, now: u64, event: &Event) -> Result<bool, S::Error> {
-        let rule = event.rule();
+        self.apply(key, attempt, now, event, event.rule())
+    }
+
+    /// The same, where the alarm has found it out.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn conclude(&self, key: &Key, attempt: u32, now: u64, event: &Event) -> Result<bool, S::Error> {
+        self.apply(key, attempt, now, event, event.rule_of_alarm())
+    }
+
+    fn apply(&self, key: &Key, attempt: u32, now: u64, event: &Event, rule: Rule) -> Result<bool, S::Error> {
         let note = note(event, now);
         let statement = format!(
             "UPDATE authorizations SET state = {to}, changed_at = ?4,
                  transaction_hash = coalesce(?5, transaction_hash), evidence = coalesce(?6, evidence),
                  reason = coalesce(?7, reason), answered = CASE WHEN {unanswered} THEN 0 ELSE answered OR ?8 END, attempt = attempt + {stale}, lost = lost OR ?9, tries = tries + ?10,
-                 lease_until = coalesce(?11, lease_until), again_at = CASE WHEN ?13 THEN again_at ELSE ?12 END, facilitator = coalesce(?14, facilitator),
+                 lease_until = coalesce(?11, lease_until), again_at = CASE WHEN ?13 THEN again_at ELSE ?12 END, facilitator = coalesce(?14, facilitator), reserved_by = coalesce(?15, reserved_by),
                  settle_request = CASE WHEN {to} IN ({over}) THEN '' ELSE settle_request END
-             WHERE asset = ?1 AND nonce = ?2 AND (attempt = ?3 OR {any_attempt}) AND state IN ({from}){answered}{lease}
+             WHERE asset = ?1 AND nonce = ?2 AND (attempt = ?3 OR {any_attempt}) AND state IN ({from}){answered}{lease}{owner}
                  AND (?6 IS NULL OR ?6 <> 'told' OR ?5 IS NULL OR NOT EXISTS (SELECT 1 FROM authorizations AS other
                      WHERE other.transaction_hash = ?5 AND other.evidence IS NOT NULL
                          AND NOT (other.asset = ?1 AND other.nonce = ?2)))
@@ -98,9 +111,11 @@ impl<S: Sql> Books<'_, S> {
                 Some(true) => " AND answered = 1",
                 Some(false) => " AND answered = 0",
             },
-            lease = if rule.lease_over { " AND lease_until <= ?4" } else { "" },
+            // Whoever reserved it may do so again: its Worker may have died, and nobody else could pay until then.
+            lease = if rule.lease_over { " AND (lease_until <= ?4 OR reserved_by = ?15)" } else { "" },
+            owner = if matches!(event, Event::LetGo { .. }) { " AND reserved_by = ?15" } else { "" },
         );
-        let values: [Value; 14] = [
+        let values: [Value; 15] = [
             key.asset.as_str().into(),
             key.nonce.as_str().into(),
             u64::from(attempt).into(),
@@ -115,6 +130,7 @@ impl<S: Sql> Books<'_, S> {
             note.again_at.into(),
             note.keep_again_at.into(),
             note.facilitator.into(),
+            note.reserved_by.into(),
         ];
         Ok(!self.sql.run(&statement, &values)?.is_empty())
     }

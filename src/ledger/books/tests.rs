@@ -243,10 +243,15 @@ fn a_debt_is_paid_by_one_at_a_time() {
     books.record(&key(1), 1, 101, &Event::Serve).unwrap();
     books.record(&key(1), 1, 102, &Event::StartCollecting { until: 200 }).unwrap();
     books.record(&key(1), 1, 103, &Event::Fail { reason: "poor".into(), again_at: None }).unwrap();
-    assert!(books.record(&key(1), 0, 104, &Event::Reserve { until: 300 }).unwrap());
-    assert!(!books.record(&key(1), 0, 105, &Event::Reserve { until: 300 }).unwrap());
-    assert!(books.record(&key(1), 0, 106, &Event::LetGo).unwrap());
-    assert!(books.record(&key(1), 0, 106, &Event::Reserve { until: 300 }).unwrap());
+    assert!(books.record(&key(1), 0, 104, &Event::Reserve { by: "a".into(), until: 300 }).unwrap());
+    assert!(!books.record(&key(1), 0, 105, &Event::Reserve { by: "b".into(), until: 300 }).unwrap());
+    assert!(
+        books.record(&key(1), 0, 105, &Event::Reserve { by: "a".into(), until: 300 }).unwrap(),
+        "its Worker had died"
+    );
+    assert!(!books.record(&key(1), 0, 105, &Event::LetGo { by: "b".into() }).unwrap());
+    assert!(books.record(&key(1), 0, 106, &Event::LetGo { by: "a".into() }).unwrap());
+    assert!(books.record(&key(1), 0, 106, &Event::Reserve { by: "b".into(), until: 300 }).unwrap());
     assert!(books.record(&key(1), 0, 107, &Event::MakeGood { transaction: "0xT".into() }).unwrap());
 }
 
@@ -317,7 +322,13 @@ fn the_alarm_finds_what_is_open_and_forgets_what_is_over() {
     assert_eq!(books.outstanding(259).unwrap(), None);
     let found = books.outstanding(260).unwrap().unwrap();
     assert_eq!((found.open.state, found.open.tries, found.open.lost), (State::Unknown, 2, true));
-    books.record(&key(1), 1, 261, &Event::Refused { reason: "no".into() }).unwrap();
+    for no in [Event::Refused { reason: "no".into() }, Event::FoundSpent { reason: "no".into() }] {
+        assert!(
+            !books.record(&key(1), 1, 261, &no).unwrap(),
+            "of an attempt that is not the only one any more: {no:?}"
+        );
+    }
+    assert!(books.conclude(&key(1), 1, 261, &Event::Refused { reason: "no".into() }).unwrap());
     assert_eq!((books.outstanding(9_999).unwrap(), books.next_alarm().unwrap()), (None, Some(400 + KEEP_SECONDS)));
     books.sweep(400 + KEEP_SECONDS).unwrap();
     assert_eq!((books.next_alarm().unwrap(), books.list(None).unwrap()), (None, Vec::new()));
