@@ -31,6 +31,7 @@ wasm: tools ## The vectors, in wasm
 	@scripts/test wasm
 
 e2e: build ## The end-to-end tests alone (ARGS="tests/e2e/paid.test.mjs")
+	@scripts/setup browser
 	@scripts/test e2e $(ARGS)
 
 bundle: build ## What a deployment would upload, and its size
@@ -39,7 +40,7 @@ bundle: build ## What a deployment would upload, and its size
 tools: ## The part of setup that a build needs
 	@scripts/setup build
 
-setup: ## System packages, the wasm32 toolchain, wasm-bindgen, worker-build, cargo-deny, npm packages
+setup: ## System packages, the wasm32 toolchain, wasm-bindgen, worker-build, cargo-deny, npm packages, Chromium
 	@scripts/setup
 
 fuzz: ## Everything that a stranger sends, through libFuzzer (needs a nightly toolchain; SECONDS_EACH=60)
