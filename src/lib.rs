@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::arithmetic_side_effects, clippy::string_slice))]
 
 pub mod config;
+pub mod credits;
 #[cfg(feature = "edge")]
 pub mod edge;
 pub mod evm;
@@ -14,11 +15,12 @@ pub mod gate;
 pub mod http;
 pub mod ledger;
 pub mod money;
+pub mod pages;
 pub mod strict_json;
 pub mod x402;
 
 #[cfg(feature = "edge")]
-pub use edge::Payer;
+pub use edge::{Account, Payer};
 
 /// The Worker's entry point.
 #[cfg(feature = "edge")]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub type Bindings = BTreeMap<String, Value>;
 
 /// Every variable that means something here.
-pub(super) const KNOWN: [&str; 15] = [
+pub(super) const KNOWN: [&str; 19] = [
     "ORIGIN",
     "PAY_TO",
     "NETWORKS",
@@ -25,13 +25,17 @@ pub(super) const KNOWN: [&str; 15] = [
     "CDP_API_KEY_ID",
     "CDP_API_KEY_SECRET",
     "RPC",
+    "PACKAGES",
+    "CREDIT_VALUE",
+    "KEY_SECRET",
+    "KEY_SECRET_PREVIOUS",
 ];
 
 /// These may go on in `NAME_1`, `NAME_2`, …
-const SPLITTABLE: [&str; 3] = ["ROUTES", "ASSETS", "FACILITATORS"];
+const SPLITTABLE: [&str; 4] = ["ROUTES", "ASSETS", "FACILITATORS", "PACKAGES"];
 
 /// Variables of the plan that this version does not act on: set, they would promise what does not happen.
-const NOT_YET: [&str; 4] = ["PACKAGES", "CREDIT_VALUE", "KEY_SECRET", "ORIGIN_SIGNING_KEY"];
+const NOT_YET: [&str; 1] = ["ORIGIN_SIGNING_KEY"];
 
 /// Names that are one slip away from one of ours: `ROUTE` for `ROUTES` would leave an API free of charge.
 pub(super) fn check_names(bindings: &Bindings, mistakes: &mut Mistakes) {
@@ -39,7 +43,11 @@ pub(super) fn check_names(bindings: &Bindings, mistakes: &mut Mistakes) {
         let base = base_name(name);
         if KNOWN.contains(&base) {
             if base != name && !SPLITTABLE.contains(&base) {
-                mistakes.add(name, "only ROUTES, ASSETS and FACILITATORS can be split", format!("write it as {base}"));
+                mistakes.add(
+                    name,
+                    "only ROUTES, ASSETS, FACILITATORS and PACKAGES can be split",
+                    format!("write it as {base}"),
+                );
             }
         } else if NOT_YET.contains(&base) {
             mistakes.add(name, "is not there yet in this version", "remove it");
@@ -172,15 +180,23 @@ impl<'a> Members<'a> {
     }
 
     pub(super) fn seconds(&self, key: &str, most: u32, mistakes: &mut Mistakes) -> Option<u32> {
-        let value = self.get(key)?;
-        let seconds = value.as_u64().and_then(|s| u32::try_from(s).ok()).filter(|s| (1..=most).contains(s));
-        if seconds.is_none() {
-            mistakes.add(
-                self.path(key),
-                "is not a number of seconds",
-                format!("write a whole number from 1 to {most}"),
-            );
+        self.whole(key, most.into(), "seconds", mistakes).and_then(|seconds| u32::try_from(seconds).ok())
+    }
+
+    pub(super) fn days(&self, key: &str, most: u32, mistakes: &mut Mistakes) -> Option<u32> {
+        self.whole(key, most.into(), "days", mistakes).and_then(|days| u32::try_from(days).ok())
+    }
+
+    pub(super) fn count(&self, key: &str, most: u64, mistakes: &mut Mistakes) -> Option<u64> {
+        self.whole(key, most, "credits", mistakes)
+    }
+
+    fn whole(&self, key: &str, most: u64, of: &str, mistakes: &mut Mistakes) -> Option<u64> {
+        let whole = self.get(key)?.as_u64().filter(|number| (1..=most).contains(number));
+        if whole.is_none() {
+            let cure = format!("write a whole number from 1 to {most}");
+            mistakes.add(self.path(key), format!("is not a number of {of}"), cure);
         }
-        seconds
+        whole
     }
 }

@@ -4,6 +4,7 @@
 
 mod bindings;
 mod cdp;
+mod credits;
 mod mistakes;
 mod offer;
 mod parts;
@@ -14,6 +15,7 @@ mod rpc;
 pub mod wrangler;
 
 pub use bindings::Bindings;
+pub use credits::{BUY_PREFIX, Credits, Package};
 pub use mistakes::{Mistake, Mistakes};
 pub use parts::{ChallengeBody, Facilitator, Origin, Secret, Unrouted};
 pub use pattern::Pattern;
@@ -47,6 +49,8 @@ pub struct Config {
     /// Nodes that are asked what became of a settlement whose outcome was lost; their URLs may hold keys. In the order of
     /// the networks that are sold on.
     pub rpc: Vec<(Network, Secret)>,
+    /// Prepaid credits, where packages are sold.
+    pub credits: Option<Credits>,
 }
 
 /// A path whose price depends on how tolerantly the origin reads it (`/free;x`, `/paid.`).
@@ -75,7 +79,7 @@ impl Config {
         let mut mistakes = Mistakes::default();
         bindings::check_names(bindings, &mut mistakes);
         let origin = parts::origin(bindings, &mut mistakes);
-        let (facilitators, unseen) = parts::facilitators(bindings, secrets, &mut mistakes);
+        let (facilitators, mut unseen) = parts::facilitators(bindings, secrets, &mut mistakes);
         let unrouted = parts::unrouted(bindings, &mut mistakes);
         let challenge_body = parts::challenge_body(bindings, &mut mistakes);
         let smart_wallets = parts::smart_wallets(bindings, &mut mistakes);
@@ -83,7 +87,8 @@ impl Config {
         let origin_secret = parts::secret(bindings, "ORIGIN_SECRET", &mut mistakes);
         let admin_token = parts::secret(bindings, "ADMIN_TOKEN", &mut mistakes);
         let offer = offer::Offer::resolve(bindings, &mut mistakes);
-        let routes = route::routes(bindings, &offer, &mut mistakes);
+        let (credits, value) = credits::credits(bindings, &offer, secrets, &mut unseen, &mut mistakes);
+        let routes = route::routes(bindings, &offer, value, &mut mistakes);
         let rpc = rpc::rpc(bindings, &mut mistakes);
         match origin {
             Some(origin) if mistakes.is_empty() => {
@@ -98,6 +103,7 @@ impl Config {
                     origin_secret,
                     admin_token,
                     rpc,
+                    credits,
                 };
                 Ok((config, unseen))
             }

@@ -1,9 +1,12 @@
 //! What is sold: routes, their prices, and the requirements that a buyer is offered for each.
 
 use super::bindings::{self, Bindings, Members};
+use super::credits::MOST_CREDITS;
 use super::mistakes::Mistakes;
 use super::offer::{Offer, address, networks};
 use super::pattern::Pattern;
+use crate::credits::value::CreditValue;
+use crate::evm::Address;
 use crate::evm::network::Network;
 use crate::money::{Amount, Price};
 use crate::x402::requirement::{Flow, Requirement};
@@ -48,7 +51,7 @@ pub struct Route {
 }
 
 /// The terms of a paid route.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Terms {
     /// As the operator wrote it.
     pub price: Price,
@@ -70,6 +73,8 @@ pub struct Terms {
     pub replay_seconds: u32,
     /// Under `deferred`: what a payer may have had and not paid, as the operator wrote it.
     pub max_exposure: Option<Price>,
+    /// What a call costs in prepaid credits; `None` where they are not taken.
+    pub credits: Option<u64>,
 }
 
 impl Terms {
@@ -97,7 +102,12 @@ const LONGEST_REPLAY: u32 = 86_400;
 /// What a buyer is given beyond what we need: time to sign, and a clock that is off.
 const BUYER_SECONDS: u32 = 240;
 
-pub(super) fn routes(bindings: &Bindings, offer: &Offer, mistakes: &mut Mistakes) -> Vec<Route> {
+pub(super) fn routes(
+    bindings: &Bindings,
+    offer: &Offer,
+    value: Option<CreditValue>,
+    mistakes: &mut Mistakes,
+) -> Vec<Route> {
     let entries = bindings::table(bindings, "ROUTES", mistakes);
     if entries.is_empty()
         && bindings::parts(bindings, "ROUTES", &mut Mistakes::default()).iter().all(|(_, v)| v.is_object())
@@ -105,7 +115,7 @@ pub(super) fn routes(bindings: &Bindings, offer: &Offer, mistakes: &mut Mistakes
         mistakes.add("ROUTES", "names no route", "write \"GET /weather/*\" = \"$0.001\"");
     }
     let mut routes: Vec<Route> = Vec::new();
-    for (path, written, value) in &entries {
+    for (path, written, written_terms) in &entries {
         let pattern = match Pattern::parse(written) {
             Ok(pattern) => pattern,
             Err((problem, cure)) => {
@@ -123,7 +133,7 @@ pub(super) fn routes(bindings: &Bindings, offer: &Offer, mistakes: &mut Mistakes
                 );
             }
         }
-        let terms = terms(path, value, offer, mistakes);
+        let terms = terms(path, written_terms, offer, value, mistakes);
         if terms.is_none() && mistakes.is_empty() {
             // A route without terms is free: whatever kept it from having any must be a mistake, never a gift.
             mistakes.add(path, "cannot be priced", "name a price, a network and an address to pay");
@@ -134,8 +144,14 @@ pub(super) fn routes(bindings: &Bindings, offer: &Offer, mistakes: &mut Mistakes
 }
 
 /// `Some(None)` is a free route, `None` a mistaken one.
-fn terms(path: &str, value: &Value, offer: &Offer, mistakes: &mut Mistakes) -> Option<Option<Terms>> {
-    const MEMBERS: [&str; 11] = [
+fn terms(
+    path: &str,
+    value: &Value,
+    offer: &Offer,
+    credit_value: Option<CreditValue>,
+    mistakes: &mut Mistakes,
+) -> Option<Option<Terms>> {
+    const MEMBERS: [&str; 12] = [
         "price",
         "settle",
         "verify",
@@ -147,8 +163,9 @@ fn terms(path: &str, value: &Value, offer: &Offer, mistakes: &mut Mistakes) -> O
         "max_exposure",
         "replay",
         "payment_identifier",
+        "credits",
     ];
-    const NOT_YET: [&str; 4] = ["credits", "input", "output", "output_schema"];
+    const NOT_YET: [&str; 3] = ["input", "output", "output_schema"];
     let bare = serde_json::Map::from_iter([("price".to_owned(), value.clone())]);
     let (members, is_table) = match value {
         Value::Object(members) => (members, true),
@@ -199,30 +216,9 @@ fn terms(path: &str, value: &Value, offer: &Offer, mistakes: &mut Mistakes) -> O
             "remove it, or settle \"after\"",
         );
     }
-    let flow = match settle {
-        Settle::After | Settle::Deferred => Flow::Authorization,
-        Settle::Before => Flow::Upfront,
-    };
     let (price, pay_to) = (price?, pay_to?);
-    let mut requirements = Vec::new();
-    for asset in networks.iter().flat_map(|network| offer.assets_on(*network)) {
-        match price.in_units_of(asset.decimals) {
-            Ok(amount) => requirements.push(Requirement {
-                asset,
-                amount,
-                pay_to,
-                flow,
-                max_timeout_seconds: timeout_seconds
-                    .saturating_add(SETTLE_MARGIN_SECONDS)
-                    .saturating_add(BUYER_SECONDS),
-            }),
-            Err(error) => mistakes.add(
-                &price_path,
-                format!("{price} {error} ({} on {})", asset.symbol, asset.network),
-                format!("write at most {} digits after the point", asset.decimals),
-            ),
-        }
-    }
+    let credits = credits(&members, price, credit_value, mistakes);
+    let requirements = requirements(&price_path, price, pay_to, &networks, (settle, timeout_seconds), offer, mistakes);
     if let Some(most) = &max_exposure {
         check_exposure(&members.path("max_exposure"), most, &requirements, mistakes);
     }
@@ -238,7 +234,61 @@ fn terms(path: &str, value: &Value, offer: &Offer, mistakes: &mut Mistakes) -> O
         identifier: identifier.unwrap_or(Identifier::Optional),
         replay_seconds,
         max_exposure,
+        credits,
     }))
+}
+
+/// What a buyer may choose from: the price in every asset on every network.
+pub(super) fn requirements(
+    path: &str,
+    price: Price,
+    pay_to: Address,
+    networks: &[Network],
+    (settle, timeout_seconds): (Settle, u32),
+    offer: &Offer,
+    mistakes: &mut Mistakes,
+) -> Vec<Requirement> {
+    let flow = match settle {
+        Settle::After | Settle::Deferred => Flow::Authorization,
+        Settle::Before => Flow::Upfront,
+    };
+    let max_timeout_seconds = timeout_seconds.saturating_add(SETTLE_MARGIN_SECONDS).saturating_add(BUYER_SECONDS);
+    let mut requirements = Vec::new();
+    for asset in networks.iter().flat_map(|network| offer.assets_on(*network)) {
+        match price.in_units_of(asset.decimals) {
+            Ok(amount) => requirements.push(Requirement { asset, amount, pay_to, flow, max_timeout_seconds }),
+            Err(error) => mistakes.add(
+                path,
+                format!("{price} {error} ({} on {})", asset.symbol, asset.network),
+                format!("write at most {} digits after the point", asset.decimals),
+            ),
+        }
+    }
+    requirements
+}
+
+/// A route's own number, or its price over what a credit is worth, or nothing where keys are not taken.
+fn credits(members: &Members<'_>, price: Price, value: Option<CreditValue>, mistakes: &mut Mistakes) -> Option<u64> {
+    match (members.get("credits"), value) {
+        (Some(none), _) if none == "none" => None,
+        (Some(_), None) => {
+            mistakes.add(members.path("credits"), "is set, and no PACKAGES are sold", "sell some, or remove it");
+            None
+        }
+        (Some(_), Some(_)) => members.count("credits", MOST_CREDITS, mistakes),
+        (None, None) => None,
+        (None, Some(value)) => {
+            let credits = value.credits_for(price).filter(|credits| *credits <= MOST_CREDITS);
+            if credits.is_none() {
+                mistakes.add(
+                    members.path("credits"),
+                    "is missing, and the price over CREDIT_VALUE is no number of credits",
+                    "write how many, or \"none\"",
+                );
+            }
+            credits
+        }
+    }
 }
 
 fn replay(members: &Members<'_>, mistakes: &mut Mistakes) -> u32 {
@@ -280,7 +330,7 @@ fn check_exposure(path: &str, most: &Price, requirements: &[Requirement], mistak
     }
 }
 
-fn price(path: &str, value: Option<&Value>, mistakes: &mut Mistakes) -> Option<Price> {
+pub(super) fn price(path: &str, value: Option<&Value>, mistakes: &mut Mistakes) -> Option<Price> {
     let cure = "write it as a text in dollars: \"$0.001\" (or \"free\")";
     match value {
         None => mistakes.add(path, "is missing", cure),
@@ -313,7 +363,7 @@ fn setting<T: Copy>(members: &Members<'_>, key: &str, values: &[(&str, T)], mist
 /// CDP refuses a description over 500 characters with an unrelated error, and clients echo ours to it.
 const MOST_WORDS: usize = 500;
 
-fn words(members: &Members<'_>, key: &str, mistakes: &mut Mistakes) -> String {
+pub(super) fn words(members: &Members<'_>, key: &str, mistakes: &mut Mistakes) -> String {
     let written = members.text(key, mistakes).unwrap_or_default();
     if written.chars().count() > MOST_WORDS || written.chars().any(char::is_control) {
         mistakes.add(

@@ -1,10 +1,11 @@
 //! The operator's paths, there only with an `ADMIN_TOKEN`: `GET /api/admin/books/{chain id}/{payer}`.
 
 use super::claims::Ledger;
-use super::respond;
+use super::{admin_credits, respond};
 use crate::config::Config;
 use crate::evm::Address;
 use crate::evm::network::Network;
+use crate::gate::Facts;
 use crate::http::problem::Code;
 use serde_json::json;
 use subtle::ConstantTimeEq;
@@ -14,13 +15,16 @@ use worker::{Env, Result};
 const PREFIX: &str = "/api/admin/";
 
 /// Answers, if the path is an operator's.
-pub(super) async fn answer(config: &Config, env: &Env, request: &Request, path: &str) -> Option<Result<Response>> {
+pub(super) async fn answer(config: &Config, env: &Env, request: &Request, facts: &Facts) -> Option<Result<Response>> {
     let token = config.admin_token.as_ref()?;
-    let rest = path.strip_prefix(PREFIX)?;
+    let rest = facts.path.strip_prefix(PREFIX)?;
     let shown = request.headers().get("authorization").ok().flatten().unwrap_or_default();
     let shown = shown.strip_prefix("Bearer ").unwrap_or_default();
     if !bool::from(shown.as_bytes().ct_eq(token.expose().as_bytes())) {
         return Some(respond::problem(&Code::Unauthorized.into(), Vec::new()));
+    }
+    if let (Some(credits), Some(rest)) = (&config.credits, rest.strip_prefix("credits")) {
+        return Some(admin_credits::answer(config, credits, env, request, &facts.base, rest).await);
     }
     let books = (request.method() == "GET").then(|| rest.strip_prefix("books/").and_then(whose)).flatten();
     let Some((network, payer)) = books else {

@@ -12,7 +12,7 @@ use crate::config::{Config, Facilitator, Settle, Verify};
 use crate::gate::{Charge, Standing};
 use crate::http::problem::{Code, Problem};
 use crate::ledger::authorization::{Denial, Event, Movement};
-use crate::ledger::messages::{Claim, Identified, Kept, Mode, Right};
+use crate::ledger::messages::{Claim, Identified, Kept, Mode, Right, StoredAnswer};
 use crate::ledger::outcome::{CLOCK_SECONDS, wait};
 use futures_channel::oneshot::{Sender, channel};
 use serde_json::json;
@@ -63,7 +63,7 @@ impl<'a> Sale<'a> {
         let (claim, right) = match self.claim(request.clone(), false).await {
             Ok(Claimed::Granted(claim, right)) => (claim, right),
             Ok(Claimed::Again { answer, movement }) => {
-                return replay::again(answer, movement.map(|movement| self.settled(movement)).unwrap_or_default());
+                return self.again(answer, movement).await;
             }
             Err(problem) => return self.refuse(problem.into(), Vec::new()),
         };
@@ -117,10 +117,24 @@ impl<'a> Sale<'a> {
                 claim.record(Event::Release).await;
                 self.refuse(known.into(), Vec::new())
             }
-            Ok(Claimed::Again { answer, movement }) => {
-                replay::again(answer, movement.map(|movement| self.settled(movement)).unwrap_or_default())
-            }
+            Ok(Claimed::Again { answer, movement }) => self.again(answer, movement).await,
             Err(error) => self.refuse(error.into(), Vec::new()),
+        }
+    }
+
+    /// The buyer has shown its identifier: the answer again. A key is never kept, and is written anew for its buyer.
+    async fn again(&self, answer: Option<StoredAnswer>, movement: Option<Movement>) -> Result<Response> {
+        let receipt = movement.clone().map(|movement| self.settled(movement)).unwrap_or_default();
+        let Goods::Package(purchase) = &self.goods else { return replay::again(answer, receipt) };
+        match purchase.deliver(self.charge, movement.as_ref()).await {
+            Ok(response) => {
+                for (name, value) in receipt {
+                    response.headers().set(name, &value)?;
+                }
+                response.headers().set("idempotent-replayed", "true")?;
+                Ok(response)
+            }
+            Err(problem) => self.refuse(problem, receipt),
         }
     }
 
@@ -371,6 +385,10 @@ impl<'a> Sale<'a> {
             facilitator: self.facilitators.first().map(|facilitator| facilitator.url.clone()).unwrap_or_default(),
             settle_request,
             only_what_is_owed,
+            purchase: match &self.goods {
+                Goods::Package(purchase) => Some(purchase.claimed(self.charge)),
+                Goods::Call(_) | Goods::Debt(_) => None,
+            },
         };
         Ledger::of(self.env, &self.charge.identity).claim(claim).await
     }

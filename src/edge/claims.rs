@@ -1,13 +1,12 @@
 //! The Worker's side of the ledger: one payer's Durable Object, asked by type.
 
-use super::{log, now};
+use super::{log, now, objects};
 use crate::gate::Identity;
 use crate::http::problem::{Code, Problem};
 use crate::ledger::authorization::{Denial, Event, Movement};
 use crate::ledger::messages::{Claim, Command, Entry, Identified, Kept, Key, Reply, Right, StoredAnswer};
 use crate::x402::facilitator::says_forbidden;
-use wasm_bindgen::JsValue;
-use worker::{Env, Method, Request, RequestInit};
+use worker::Env;
 
 /// The binding's name in `wrangler.toml`.
 const BINDING: &str = "PAYER";
@@ -69,6 +68,7 @@ impl From<NoClaim> for Problem {
             Denial::Lapsed => Code::SettlementUnconfirmed.into(),
             Denial::Owed => Code::AnswerOwed.into(),
             Denial::IdentifierTaken => Code::IdentifierTaken.into(),
+            Denial::Guarded => Code::PurchaseUnclaimed.into(),
             Denial::Exposed => Code::TooMuchUnsettled.into(),
             Denial::InDebt => match debt {
                 Some(debt) => Self::new(
@@ -161,15 +161,7 @@ impl Ledger {
     }
 
     async fn ask(&self, command: &Command) -> worker::Result<Reply> {
-        let stub = self.env.durable_object(BINDING)?.id_from_name(&self.name)?.get_stub()?;
-        let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_body(Some(JsValue::from_str(&serde_json::to_string(command)?)));
-        let request = Request::new_with_init("https://payer.edge402/", &init)?;
-        let mut response = stub.fetch_with_request(request).await?;
-        if response.status_code() != 200 {
-            return Err(worker::Error::RustError(format!("the payer's object answered {}", response.status_code())));
-        }
-        response.json().await
+        objects::ask(&self.env, BINDING, &self.name, command).await
     }
 }
 

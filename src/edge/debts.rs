@@ -114,6 +114,7 @@ fn terms(config: &Config, network: Network, entry: &Entry) -> Option<Terms> {
         identifier: Identifier::Optional,
         replay_seconds: 0,
         max_exposure: None,
+        credits: None,
     })
 }
 

@@ -8,7 +8,7 @@
 //! *before* sending. A facilitator that could not be reached a moment ago is tried with a bare connection first, and when
 //! that cannot be made either, nothing has been sent to it and the next one is asked.
 
-use super::{log, now, within};
+use super::{log, now, random, within};
 use crate::config::{Config, Facilitator};
 use crate::evm::network::Network;
 use crate::http::redirect::same_service;
@@ -17,8 +17,7 @@ use crate::x402::supported::{Kind, Support, read_supported};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::WorkerGlobalScope;
+use wasm_bindgen::JsValue;
 use worker::{
     AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response,
     Socket, Url,
@@ -221,7 +220,7 @@ async fn request(
     if let Some(key) = &facilitator.cdp {
         // Made here and not once a payment: a token is good for one URL, and a facilitator may refuse to see it twice.
         let token = key
-            .token(if body.is_some() { "POST" } else { "GET" }, url, now(), nonce()?)
+            .token(if body.is_some() { "POST" } else { "GET" }, url, now(), random::<16>()?)
             .map_err(|error| worker::Error::from(error.to_string()))?;
         headers.set("authorization", &format!("Bearer {token}"))?;
     }
@@ -231,11 +230,4 @@ async fn request(
         .with_body(body.map(JsValue::from_str))
         .with_redirect(RequestRedirect::Manual);
     Fetch::Request(Request::new_with_init(url, &init)?).send_with_signal(signal).await
-}
-
-fn nonce() -> Result<[u8; 16], JsValue> {
-    let mut nonce = [0; 16];
-    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-    scope.crypto()?.get_random_values_with_u8_array(&mut nonce)?;
-    Ok(nonce)
 }

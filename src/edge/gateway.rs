@@ -1,13 +1,15 @@
 //! A request comes in, a response goes out: facts to the gate, its decision to whoever carries it out.
 
 use super::charge::Sale;
-use super::debts::{self, Debt};
+use super::debts;
 use super::facilitator::candidates;
 use super::goods::Goods;
 use super::origin::Call;
-use super::{admin, environment, log, now, replay, respond, supported};
-use crate::config::{Config, Terms};
-use crate::gate::{Charge, Decision, Facts, Triage, price, triage};
+use super::purchase::Purchase;
+use super::spend::CreditCall;
+use super::{admin, credits, environment, log, now, random, replay, respond, supported};
+use crate::config::{BUY_PREFIX, Config, Credits, Terms};
+use crate::gate::{Charge, Decision, Facts, Spend, Triage, our_key, price, triage};
 use crate::http::headers::{PAYMENT_SIGNATURE, SIGN_IN_WITH_X, X_PAYMENT};
 use crate::http::path::CanonicalPath;
 use crate::http::problem::{Code, Problem};
@@ -30,8 +32,14 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
     let Some(facts) = facts(&request)? else {
         return respond::problem(&Problem::new(Code::PathNotCanonical, "the request has no absolute URL"), Vec::new());
     };
-    if let Some(answer) = admin::answer(config, &env, &request, &facts.path).await {
+    if let Some(answer) = admin::answer(config, &env, &request, &facts).await {
         return answer;
+    }
+    if let Some(answer) = credits::answer(config, &env, &request, &facts).await {
+        return answer;
+    }
+    if let (Some(credits), true) = (&config.credits, facts.path.starts_with(BUY_PREFIX)) {
+        return sell_credits(config, credits, &env, &context, &request, facts).await;
     }
     let visit = Visit { config, env: &env, context: &context, request: &request, facts: &facts };
     // Before the routes: a pattern for everything must not sell a debt as a call.
@@ -39,7 +47,9 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
         let pays = facts.payment_signature.is_some() || facts.x_payment.is_some();
         match (debts::find(config, &env, &facts.path, pays).await, CanonicalPath::new(&facts.path)) {
             (debts::Found::Answer(answer), _) => return answer,
-            (debts::Found::Payable(debt, terms), Ok(path)) => return visit.priced(&terms, &path, Some(&debt)).await,
+            (debts::Found::Payable(debt, terms), Ok(path)) => {
+                return visit.priced(&terms, &path, Some(Goods::Debt(&debt))).await;
+            }
             _ => {}
         }
     }
@@ -84,17 +94,21 @@ impl Visit<'_> {
             }
             // Only what is priced can be charged.
             Decision::Doubt(challenge, _) => self.challenge(&challenge),
+            Decision::Spend(spend) => {
+                respond::challenge(&spend.offer.challenge(Code::PaymentRequired.into()), Vec::new())
+            }
             Decision::Charge(charge) => {
                 respond::challenge(&charge.offer.challenge(Code::PaymentRequired.into()), Vec::new())
             }
         }
     }
 
-    async fn priced(&self, terms: &Terms, path: &CanonicalPath, debt: Option<&Debt>) -> Result<Response> {
+    async fn priced(&self, terms: &Terms, path: &CanonicalPath, goods: Option<Goods<'_>>) -> Result<Response> {
         let support = supported::current(self.config, self.env, self.context).await;
         match price(self.config, &support, terms, self.facts, path) {
-            Decision::Charge(charge) => self.sell(&charge, &support, debt, None).await,
-            Decision::Doubt(challenge, charge) => self.sell(&charge, &support, debt, Some(&challenge)).await,
+            Decision::Charge(charge) => self.sell(&charge, &support, goods, None).await,
+            Decision::Doubt(challenge, charge) => self.sell(&charge, &support, goods, Some(&challenge)).await,
+            Decision::Spend(spend) => self.spend(&spend).await,
             decision => self.unpriced(decision).await,
         }
     }
@@ -105,7 +119,7 @@ impl Visit<'_> {
         &self,
         charge: &Charge<'_>,
         support: &Support,
-        debt: Option<&Debt>,
+        goods: Option<Goods<'_>>,
         doubt: Option<&Challenge>,
     ) -> Result<Response> {
         let (identified, body) = match replay::identify(charge, self.request).await {
@@ -118,7 +132,7 @@ impl Visit<'_> {
         let sale = Sale {
             config: self.config,
             charge,
-            goods: debt.map_or(Goods::Call(&call), Goods::Debt),
+            goods: goods.unwrap_or(Goods::Call(&call)),
             facilitators: candidates(self.config, support, charge.payment.version(), charge.identity.network),
             identified,
             env: self.env,
@@ -134,6 +148,24 @@ impl Visit<'_> {
         }
     }
 
+    async fn spend(&self, spend: &Spend<'_>) -> Result<Response> {
+        let Some(credits) = &self.config.credits else {
+            return respond::problem(&Code::CredentialNotSupported.into(), Vec::new());
+        };
+        let target = self.facts.target();
+        let call = CreditCall {
+            config: self.config,
+            credits,
+            env: self.env,
+            context: self.context,
+            spend,
+            call: &self.call(&target, None),
+            base: &self.facts.base,
+            route: &self.route(),
+        };
+        call.run().await
+    }
+
     fn challenge(&self, challenge: &Challenge) -> Result<Response> {
         log::decision("challenge", &self.route(), &json!({ "code": challenge.problem.code.as_str() }));
         respond::challenge(challenge, Vec::new())
@@ -142,6 +174,43 @@ impl Visit<'_> {
     fn call<'b>(&'b self, target: &'b str, body: Option<Uint8Array>) -> Call<'b> {
         Call { config: self.config, env: self.env, request: self.request, base: &self.facts.base, target, body }
     }
+}
+
+/// A package: the path names it, and a key beside the payment names the account that it goes to.
+async fn sell_credits(
+    config: &Config,
+    credits: &Credits,
+    env: &Env,
+    context: &Context,
+    request: &Request,
+    mut facts: Facts,
+) -> Result<Response> {
+    let (Some(package), Ok(path)) = (credits.package(&facts.path), CanonicalPath::new(&facts.path)) else {
+        return respond::problem(&Code::NoSuchRoute.into(), Vec::new());
+    };
+    if let Some(method) = &facts.preflight_for {
+        return respond::preflight(method, request.headers().get("access-control-request-headers")?.as_deref());
+    }
+    if facts.method != "POST" {
+        return respond::method_not_allowed("POST");
+    }
+    // Judged before the price is told, and long before anything is settled.
+    let tops_up = match our_key(facts.authorization.as_deref(), &config.key_prefix) {
+        Some(token) => match credits.keys(&config.key_prefix).read(token) {
+            Some(key) => Some(key),
+            None => return respond::problem(&Code::KeyUnknown.into(), Vec::new()),
+        },
+        None => None,
+    };
+    facts.tops_up = tops_up.as_ref().map(|key| key.account.clone());
+    let purchase =
+        Purchase { credits, prefix: &config.key_prefix, package, tops_up, env, base: &facts.base, at: facts.now };
+    let terms = purchase.terms();
+    if terms.requirements.is_empty() {
+        return respond::problem(&Code::KeyOfAnotherKind.into(), Vec::new());
+    }
+    let visit = Visit { config, env, context, request, facts: &facts };
+    visit.priced(&terms, &path, Some(Goods::Package(&purchase))).await
 }
 
 /// What the gate wants to know. `None` when the URL is not of the form that every HTTP request has.
@@ -169,9 +238,11 @@ fn facts(request: &Request) -> Result<Option<Facts>> {
         query,
         payment_signature: headers.get(PAYMENT_SIGNATURE)?,
         x_payment: headers.get(X_PAYMENT)?,
-        sign_in: headers.has(SIGN_IN_WITH_X)?,
+        sign_in: headers.get(SIGN_IN_WITH_X)?,
         authorization: headers.get("authorization")?,
         preflight_for: preflight_for.map(|method| method.trim().to_ascii_uppercase()),
+        tops_up: None,
+        random: random()?,
         now: now(),
     }))
 }

@@ -1,8 +1,9 @@
-//! What is sold: a call of the origin, or peace about a payment that failed.
+//! What is sold: a call of the origin, credits for many, or peace about a payment that failed.
 
 use super::charge::Sale;
 use super::debts::Debt;
 use super::origin::{Call, NoAnswer, Outgoing, bodiless, paid_headers, rebuilt};
+use super::purchase::Purchase;
 use super::{log, replay, respond};
 use crate::http::headers::Passage;
 use crate::http::problem::{Code, Problem};
@@ -19,6 +20,8 @@ pub(super) enum Goods<'a> {
     Call(&'a Call<'a>),
     /// A payment for an authorization that failed after its answer.
     Debt(&'a Debt),
+    /// A package of credits.
+    Package(&'a Purchase<'a>),
 }
 
 impl Goods<'_> {
@@ -31,6 +34,7 @@ impl Goods<'_> {
                 let outgoing = call.prepare(Passage::Paid, Some(&payer));
                 outgoing.map(|outgoing| Ready(Some(outgoing))).map_err(|error| unreachable(&error.to_string()))
             }
+            Self::Package(purchase) => purchase.prepare().await.map(|()| Ready(None)),
             Self::Debt(debt) => debt.reserve(paying(sale), until).await.map(|()| Ready(None)),
         }
     }
@@ -64,11 +68,8 @@ impl Goods<'_> {
                 }
                 Ok(served)
             }
-            Self::Debt(debt) => {
-                let response = debt.make_good(paid).await?;
-                let headers = response.headers();
-                Ok(Served { body: response.body(), answer: response, headers, in_hand: None })
-            }
+            Self::Debt(debt) => Ok(Served::of_ours(debt.make_good(paid).await?)),
+            Self::Package(purchase) => Ok(Served::of_ours(purchase.deliver(sale.charge, paid).await?)),
         }
     }
 
@@ -76,7 +77,7 @@ impl Goods<'_> {
     pub(super) fn is_gone(&self) -> bool {
         match self {
             Self::Call(call) => call.request.signal().aborted(),
-            Self::Debt(_) => false,
+            Self::Debt(_) | Self::Package(_) => false,
         }
     }
 }
@@ -106,6 +107,11 @@ pub(super) struct Served {
 }
 
 impl Served {
+    fn of_ours(response: Response) -> Self {
+        let headers = response.headers();
+        Self { body: response.body(), answer: response, headers, in_hand: None }
+    }
+
     pub(super) fn status(&self) -> u16 {
         self.answer.status()
     }

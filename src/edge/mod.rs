@@ -1,33 +1,51 @@
 //! Everything that touches the Workers runtime. The rest of the crate does not know that it exists.
 
+mod account;
+mod accounts;
 mod admin;
+mod admin_credits;
 mod charge;
 mod claims;
 mod collect;
+mod credits;
 mod debts;
 mod environment;
 mod facilitator;
 mod gateway;
 mod goods;
 mod log;
+mod objects;
 mod origin;
 mod payer;
+mod purchase;
 mod replay;
 mod respond;
 mod rpc;
 mod settlement;
+mod spend;
 mod supported;
 
+pub use account::Account;
 pub use gateway::handle;
 pub use payer::Payer;
 
 use std::future::Future;
 use std::time::Duration;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::WorkerGlobalScope;
 use worker::{AbortController, Date, Delay};
 
 /// Unix seconds. The clock of a Worker stands still between I/O, which is as fine as money needs.
 fn now() -> u64 {
     Date::now().as_millis().checked_div(1000).unwrap_or_default()
+}
+
+/// Bytes that nobody can guess.
+fn random<const N: usize>() -> Result<[u8; N], JsValue> {
+    let mut bytes = [0; N];
+    let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
+    scope.crypto()?.get_random_values_with_u8_array(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Runs a call with an end: the controller aborts what is on the wire, so that nothing lingers behind an answer.

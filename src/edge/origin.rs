@@ -3,6 +3,7 @@
 
 use super::within;
 use crate::config::{Config, Origin};
+use crate::gate::our_key;
 use crate::http::cors;
 use crate::http::headers::{
     Passage, X_EDGE402_PAYER, X_EDGE402_SECRET, X_FORWARDED_HOST, named_by_connection, origins_cookies, reaches_client,
@@ -87,6 +88,10 @@ impl Call<'_> {
         let named = named_by_connection(incoming.get("connection")?.as_deref());
         for name in names(&incoming).iter().filter(|name| !reaches_origin(name, passage, &named)) {
             headers.delete(name)?;
+        }
+        // A key is money: on whatever path it was sent, it is nobody's but ours.
+        if our_key(incoming.get("authorization")?.as_deref(), &self.config.key_prefix).is_some() {
+            headers.delete("authorization")?;
         }
         if let Some(cookies) = headers.get("cookie")? {
             match origins_cookies(&cookies) {

@@ -25,6 +25,7 @@
 #![allow(missing_docs)]
 
 use super::collect::resolve;
+use super::objects::Alarm;
 use super::{environment, log, now};
 use crate::ledger::authorization::{Event, State};
 use crate::ledger::books::{Books, Outstanding};
@@ -32,7 +33,6 @@ use crate::ledger::messages::{Command, Kept, Reply};
 use crate::ledger::outcome::wait;
 use crate::ledger::sql::{Row, Sql, Value};
 use std::cell::Cell;
-use std::time::Duration;
 use worker::{DurableObject, Env, Request, Response, Result, SqlStorage, SqlStorageValue, durable_object};
 
 /// So many settlements are asked about at once: the runtime allows six connections at a time.
@@ -49,8 +49,7 @@ pub struct Payer {
     state: worker::State,
     env: Env,
     ready: Cell<bool>,
-    /// When the alarm rings at the latest, in Unix seconds, as far as this instance knows.
-    alarm_at: Cell<Option<u64>>,
+    alarm: Alarm,
 }
 
 impl Sql for SqlStorage {
@@ -86,20 +85,20 @@ impl Sql for SqlStorage {
 
 impl DurableObject for Payer {
     fn new(state: worker::State, env: Env) -> Self {
-        Self { state, env, ready: Cell::new(false), alarm_at: Cell::new(None) }
+        Self { state, env, ready: Cell::new(false), alarm: Alarm::default() }
     }
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let command: Command = request.json().await?;
         let reply = self.turn(&command)?;
         if let Some(at) = due_after(&command, &reply) {
-            self.wake_at(at).await?;
+            self.alarm.wake_at(&self.state.storage(), at).await?;
         }
         Response::from_json(&reply)
     }
 
     async fn alarm(&self) -> Result<Response> {
-        self.alarm_at.set(None);
+        self.alarm.forget();
         let sql = self.sql()?;
         let books = Books::opened(&sql);
         books.sweep(now())?;
@@ -110,13 +109,13 @@ impl DurableObject for Payer {
             }
             // The books' own times are those of this batch's worst case now: set before anybody is called.
             if let Some(at) = books.next_alarm()? {
-                self.wake_at(at).await?;
+                self.alarm.wake_at(&self.state.storage(), at).await?;
             }
             futures_util::future::join_all(batch.iter().map(|outstanding| self.bring_on(&books, outstanding))).await;
         }
-        self.alarm_at.set(None);
+        self.alarm.forget();
         if let Some(at) = books.next_alarm()? {
-            self.wake_at(at).await?;
+            self.alarm.wake_at(&self.state.storage(), at).await?;
         }
         Response::empty()
     }
@@ -222,21 +221,6 @@ impl Payer {
         if let Err(error) = recorded {
             log::failure("resolve", &error.to_string());
         }
-    }
-
-    /// One alarm is enough, if it is the earliest: it looks for the next when it rings.
-    async fn wake_at(&self, at: u64) -> Result<()> {
-        if self.alarm_at.get().is_some_and(|set| set <= at) {
-            return Ok(());
-        }
-        let storage = self.state.storage();
-        let set = storage.get_alarm().await?.and_then(|milliseconds| u64::try_from(milliseconds.div_euclid(1000)).ok());
-        if set.is_none_or(|set| set > at.saturating_add(1)) {
-            // A second late rather than a second early: an early alarm finds nothing over and is wasted.
-            storage.set_alarm(Duration::from_secs(at.saturating_sub(now()).saturating_add(1))).await?;
-        }
-        self.alarm_at.set(Some(at));
-        Ok(())
     }
 }
 

@@ -104,6 +104,12 @@ pub(super) async fn read(stream: ReadableStream, seconds: u32) -> Option<Uint8Ar
     read_up_to(stream, MOST_BYTES, seconds).await
 }
 
+/// A request's body, if it is a text of at most so many bytes.
+pub(super) async fn text(request: &Request, most: usize) -> Option<String> {
+    let bytes = read_up_to(request.body()?, u32::try_from(most).ok()?, BODY_SECONDS).await?;
+    String::from_utf8(bytes.to_vec()).ok()
+}
+
 async fn read_up_to(stream: ReadableStream, most: u32, seconds: u32) -> Option<Uint8Array> {
     let reader = stream.get_reader().dyn_into::<ReadableStreamDefaultReader>().ok()?;
     let whole = within(seconds, AbortController::default(), chunks(&reader, most)).await.flatten();

@@ -3,6 +3,7 @@
 use crate::http::cors;
 use crate::http::headers::PAYMENT_REQUIRED;
 use crate::http::problem::{Code, Problem};
+use crate::pages::Page;
 use crate::x402::challenge::Challenge;
 use web_sys::{Headers, Response, ResponseInit};
 use worker::Result;
@@ -15,6 +16,9 @@ pub(super) fn problem(problem: &Problem, more: Lines) -> Result<Response> {
     let body = serde_json::to_string(&problem.document())?;
     let mut lines = common();
     lines.push(("content-type", "application/problem+json".to_owned()));
+    if problem.code == Code::KeyUnknown {
+        lines.push(("www-authenticate", "Bearer realm=\"edge402\", error=\"invalid_token\"".to_owned()));
+    }
     if let Some(seconds) = problem.code.retry_after() {
         lines.push(("retry-after", seconds.to_string()));
     }
@@ -39,6 +43,34 @@ pub(super) fn json(status: u16, body: &serde_json::Value) -> Result<Response> {
     let mut lines = common();
     lines.push(("content-type", "application/json".to_owned()));
     response(status, Some(&body.to_string()), lines)
+}
+
+/// The path is there, and not for this method.
+pub(super) fn method_not_allowed(allowed: &str) -> Result<Response> {
+    problem(&Code::MethodNotAllowed.into(), vec![("allow", allowed.to_owned())])
+}
+
+/// A page, under the policy that lets in what stands in it and nothing else.
+pub(super) fn page(page: &Page) -> Result<Response> {
+    let lines = vec![
+        ("content-type", "text/html; charset=utf-8".to_owned()),
+        ("content-security-policy", page.policy.clone()),
+        ("referrer-policy", "no-referrer".to_owned()),
+        ("x-content-type-options", "nosniff".to_owned()),
+        ("x-frame-options", "DENY".to_owned()),
+        ("cache-control", "no-store".to_owned()),
+    ];
+    response(200, Some(page.html), lines)
+}
+
+/// Elsewhere on this host; what is asked for here goes no further.
+pub(super) fn redirect(location: &str) -> Result<Response> {
+    let lines = vec![
+        ("location", location.to_owned()),
+        ("referrer-policy", "no-referrer".to_owned()),
+        ("cache-control", "no-store".to_owned()),
+    ];
+    response(302, None, lines)
 }
 
 /// It was answered, and the answer is not here any more, or never was: the receipt alone.

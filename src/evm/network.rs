@@ -48,6 +48,14 @@ impl Network {
         self.0
     }
 
+    /// Whether its dollars are known to be worth something. What is not known counts as a test network: then the worst that
+    /// happens is that a key for real money is called `_test_`.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        const LIVE: [u64; 13] = [1, 10, 14, 50, 56, 137, 143, 988, 1329, 8453, 42161, 42220, 43114];
+        LIVE.contains(&self.0)
+    }
+
     /// Its v1 name, where it has one.
     #[must_use]
     pub fn v1_name(self) -> Option<&'static str> {

@@ -2,26 +2,44 @@
 
 use super::Facts;
 use crate::config::Config;
+use crate::credits::key::claims_to_be_key;
 use crate::http::problem::{Code, Problem};
 use crate::x402::payment::Carrier;
 
+/// How a request pays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Credential<'a> {
+    /// Not at all: it is told the price.
+    None,
+    /// By a payment header.
+    Payment(Carrier, &'a str),
+    /// By a bearer token that claims to be one of our keys.
+    Key(&'a str),
+    /// By a wallet's sign-in.
+    SignIn(&'a str),
+}
+
 /// The one way in which a request pays. Two at once is a 400: whichever was chosen, the other would be a way around it.
-pub(super) fn credential<'a>(config: &Config, facts: &'a Facts) -> Result<Option<(Carrier, &'a str)>, Problem> {
-    let our_key = facts.authorization.as_deref().is_some_and(|value| is_our_key(value, &config.key_prefix));
-    let sent = [facts.payment_signature.is_some(), facts.x_payment.is_some(), facts.sign_in, our_key];
-    if sent.iter().filter(|sent| **sent).count() > 1 {
-        return Err(Code::SeveralCredentials.into());
+/// Only a top-up has two, and its key names an account and pays nothing.
+pub(super) fn credential<'a>(config: &Config, facts: &'a Facts) -> Result<Credential<'a>, Problem> {
+    let key = match facts.tops_up {
+        Some(_) => None,
+        None => our_key(facts.authorization.as_deref(), &config.key_prefix),
+    };
+    let v2 = facts.payment_signature.as_deref().map(|header| Credential::Payment(Carrier::PaymentSignature, header));
+    let v1 = facts.x_payment.as_deref().map(|header| Credential::Payment(Carrier::XPayment, header));
+    let sent = [v2, v1, key.map(Credential::Key), facts.sign_in.as_deref().map(Credential::SignIn)];
+    let mut sent = sent.into_iter().flatten();
+    match (sent.next(), sent.next()) {
+        (_, Some(_)) => Err(Code::SeveralCredentials.into()),
+        (one, None) => Ok(one.unwrap_or(Credential::None)),
     }
-    if facts.sign_in || our_key {
-        return Err(Code::CredentialNotSupported.into());
-    }
-    let v2 = facts.payment_signature.as_deref().map(|header| (Carrier::PaymentSignature, header));
-    Ok(v2.or_else(|| facts.x_payment.as_deref().map(|header| (Carrier::XPayment, header))))
 }
 
 /// A bearer token is ours if it begins with our prefix; any other `Authorization` is the origin's, and passes.
-fn is_our_key(authorization: &str, prefix: &str) -> bool {
-    let Some((scheme, token)) = authorization.trim_start().split_once(' ') else { return false };
-    scheme.eq_ignore_ascii_case("bearer")
-        && token.trim_start().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('_'))
+#[must_use]
+pub fn our_key<'a>(authorization: Option<&'a str>, prefix: &str) -> Option<&'a str> {
+    let (scheme, token) = authorization?.trim_start().split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && claims_to_be_key(token, prefix)).then_some(token)
 }

@@ -5,6 +5,7 @@
 //! a signature recovery, and never a call to anybody.
 
 use crate::config::{Config, Identifier, Terms, Unrouted, Verify};
+use crate::credits::key::Key;
 use crate::evm::network::Network;
 use crate::evm::{Address, B256};
 use crate::http::path::CanonicalPath;
@@ -13,13 +14,20 @@ use crate::x402::challenge::{Challenge, OnOffer, challenge};
 use crate::x402::identifier::{PAYMENT_IDENTIFIER, advertised};
 use crate::x402::payment::Payment;
 use crate::x402::requirement::{Requirement, Resource};
+use crate::x402::siwx::{self, SignIn};
 use crate::x402::supported::Support;
 use alloy_primitives::keccak256;
 use checks::{check, may_have_been_right};
-use credential::credential;
+use credential::{Credential, credential};
+use serde_json::Value;
+use spending::{by_key, by_wallet, sign_in, spend};
 
 mod checks;
 mod credential;
+mod spending;
+
+pub use credential::our_key;
+pub use spending::{advertised as advertised_sign_in, chains, signed_in, takes_test_money};
 
 /// What the gate needs to know of a request.
 #[derive(Clone, Debug, Default)]
@@ -36,12 +44,16 @@ pub struct Facts {
     pub payment_signature: Option<String>,
     /// `X-PAYMENT`.
     pub x_payment: Option<String>,
-    /// Whether `SIGN-IN-WITH-X` was sent.
-    pub sign_in: bool,
+    /// `SIGN-IN-WITH-X`.
+    pub sign_in: Option<String>,
     /// `Authorization`.
     pub authorization: Option<String>,
     /// `Access-Control-Request-Method`, when the request is a CORS preflight.
     pub preflight_for: Option<String>,
+    /// The account that a purchase of credits tops up.
+    pub tops_up: Option<String>,
+    /// New for each request.
+    pub random: [u8; 8],
     /// Unix seconds.
     pub now: u64,
 }
@@ -73,6 +85,8 @@ pub enum Decision<'a> {
     Doubt(Box<Challenge>, Box<Charge<'a>>),
     /// It pays with this payment.
     Charge(Box<Charge<'a>>),
+    /// It pays with prepaid credits.
+    Spend(Box<Spend<'a>>),
 }
 
 /// Which authorization a payment is, and for which request: all that the books need to know to answer for it.
@@ -118,6 +132,28 @@ pub struct Charge<'a> {
     pub offer: Offered<'a>,
 }
 
+/// A call that is paid for with credits, if there are enough.
+#[derive(Debug)]
+pub struct Spend<'a> {
+    /// The route's terms.
+    pub terms: &'a Terms,
+    /// What the call costs.
+    pub credits: u64,
+    /// Whose credits.
+    pub by: Spender,
+    /// What is sold, for a challenge when there are too few.
+    pub offer: Offered<'a>,
+}
+
+/// Whose credits a call is paid with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spender {
+    /// Of the account that a key names; the key has proved itself.
+    Key(Key),
+    /// Of what this wallet has bought; it has signed for this very request, and its nonce is not known to be unused yet.
+    Wallet(SignIn),
+}
+
 /// What is sold, on which terms.
 #[derive(Debug)]
 pub struct Offered<'a> {
@@ -126,6 +162,8 @@ pub struct Offered<'a> {
     terms: &'a Terms,
     /// As the challenge describes it.
     pub resource: Resource,
+    /// For wallets that have bought credits.
+    sign_in: Option<Value>,
 }
 
 impl<'a> Offered<'a> {
@@ -134,7 +172,10 @@ impl<'a> Offered<'a> {
     pub fn challenge(&self, problem: Problem) -> Challenge {
         let facilitator = self.config.facilitators.first().map_or("", |facilitator| facilitator.url.as_str());
         let required = self.terms.identifier == Identifier::Required;
-        let extensions = serde_json::json!({ PAYMENT_IDENTIFIER: advertised(required) });
+        let mut extensions = serde_json::json!({ PAYMENT_IDENTIFIER: advertised(required) });
+        if let (Some(members), Some(sign_in)) = (extensions.as_object_mut(), &self.sign_in) {
+            members.insert(siwx::SIGN_IN_WITH_X.to_owned(), sign_in.clone());
+        }
         challenge(&self.on_offer(), &self.resource, self.config.challenge_body, facilitator, &extensions, problem)
     }
 
@@ -233,10 +274,17 @@ pub fn price<'a>(
             description: terms.description.clone(),
             mime_type: terms.mime_type.clone(),
         },
+        sign_in: sign_in(config, terms, facts),
     };
     let payment = match credential(config, facts) {
-        Ok(Some((carrier, header))) => Payment::decode(carrier, header),
-        Ok(None) => Err(Code::PaymentRequired.into()),
+        Ok(Credential::Payment(carrier, header)) => Payment::decode(carrier, header),
+        Ok(Credential::None) => Err(Code::PaymentRequired.into()),
+        Ok(Credential::Key(token)) => {
+            return spend(config, terms, offer, |credits| by_key(config, credits, terms, token));
+        }
+        Ok(Credential::SignIn(header)) => {
+            return spend(config, terms, offer, |credits| by_wallet(credits, terms, facts, header));
+        }
         Err(problem) => Err(problem),
     };
     let payment = match payment {
@@ -246,31 +294,20 @@ pub fn price<'a>(
     if terms.identifier == Identifier::Required && payment.identifier.is_none() {
         return offer.refuse(Code::IdentifierRequired.into());
     }
-    let binding = binding(&facts.method, path, facts.query.as_deref());
+    let binding = binding(&facts.method, path, facts.query.as_deref(), facts.tops_up.as_deref());
+    let charge = |requirement: &'a Requirement, standing, offer, payment: Payment| {
+        let identity = identity(requirement, &payment, binding);
+        let verify = terms.verify_for(&facts.method);
+        Box::new(Charge { terms, requirement, identity, standing, verify, offer, payment })
+    };
     match check(config, terms, &payment, facts.now) {
-        Ok((requirement, standing)) => Decision::Charge(Box::new(Charge {
-            terms,
-            requirement,
-            identity: identity(requirement, &payment, binding),
-            standing,
-            verify: terms.verify_for(&facts.method),
-            offer,
-            payment,
-        })),
+        Ok((requirement, standing)) => Decision::Charge(charge(requirement, standing, offer, payment)),
         // What was right when it was signed may have settled since, and be wrong now: by time, or by a new price.
         Err(problem) => match may_have_been_right(config, terms, &payment, &problem) {
-            Some((requirement, standing)) => Decision::Doubt(
-                Box::new(offer.challenge(problem)),
-                Box::new(Charge {
-                    terms,
-                    requirement,
-                    identity: identity(requirement, &payment, binding),
-                    standing,
-                    verify: terms.verify_for(&facts.method),
-                    offer,
-                    payment,
-                }),
-            ),
+            Some((requirement, standing)) => {
+                let challenge = Box::new(offer.challenge(problem));
+                Decision::Doubt(challenge, charge(requirement, standing, offer, payment))
+            }
             None => offer.refuse(problem),
         },
     }
@@ -298,9 +335,12 @@ const fn identity(requirement: &Requirement, payment: &Payment, binding: B256) -
 
 /// What the signature does not cover and the claim does: EIP-3009 signs neither method nor resource, so one header would
 /// be good on every equally priced route (`anchors.md` 4.1, 2). HEAD is bound apart from GET, though priced as it.
-fn binding(method: &str, path: &CanonicalPath, query: Option<&str>) -> B256 {
+///
+/// A top-up is bound to its account as well: its payment is public once it is settled, and would else fill another's.
+fn binding(method: &str, path: &CanonicalPath, query: Option<&str>, tops_up: Option<&str>) -> B256 {
     let query = query.map_or_else(|| "-".to_owned(), |query| format!("?{query}"));
-    keccak256(format!("{method}\n{}\n{query}", path.as_str()))
+    let account = tops_up.map(|account| format!("\n{account}")).unwrap_or_default();
+    keccak256(format!("{method}\n{}\n{query}{account}", path.as_str()))
 }
 
 #[cfg(test)]

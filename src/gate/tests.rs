@@ -101,6 +101,7 @@ fn outcome(config: &Config, facts: &Facts) -> String {
         Decision::Doubt(challenge, _) => format!("{}?", challenge.problem.code.as_str()),
         Decision::Refuse(problem) => problem.code.as_str().into(),
         Decision::Charge(charge) => format!("charge {:?}", charge.standing),
+        Decision::Spend(spend) => format!("spend {}", spend.credits),
     }
 }
 
@@ -268,7 +269,7 @@ fn one_way_to_pay() {
         let facts = Facts {
             payment_signature: v2.then(|| "x".into()),
             x_payment: v1.then(|| "x".into()),
-            sign_in,
+            sign_in: sign_in.then(|| "x".into()),
             authorization: authorization.map(ToOwned::to_owned),
             ..request("GET", "/paid/x")
         };

@@ -1,4 +1,6 @@
-//! Every refusal there is, in one table: status, code, title, hint.
+//! Every refusal there is.
+
+mod table;
 
 /// Every refusal there is. The code is stable: clients may match on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,11 +95,33 @@ pub enum Code {
     Unauthorized,
     /// No facilitator settles what is configured.
     NothingOnOffer,
+    /// The key's account has fewer credits than the call costs.
+    InsufficientCredits,
+    /// A bearer token with our prefix that is no key.
+    KeyUnknown,
+    /// A key that was revoked, or rotated away.
+    KeyRevoked,
+    /// A key that test money paid for, where only real money is taken; or the other way round, to top it up.
+    KeyOfAnotherKind,
+    /// A `SIGN-IN-WITH-X` that proves nothing.
+    SignInInvalid,
+    /// A path that wants a key or a sign-in.
+    SignInRequired,
+    /// A purchase settled, and its key goes only to its buyer.
+    PurchaseUnclaimed,
+    /// This path has other methods.
+    MethodNotAllowed,
+    /// An operator's request that cannot be read.
+    RequestMalformed,
+    /// An idempotency key that was used for something else.
+    IdempotencyMismatch,
+    /// More credits are to be taken back than are unspent.
+    NothingToRefund,
 }
 
 impl Code {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 45] = [
+    pub const ALL: [Self; 56] = [
         Self::PaymentRequired,
         Self::WrongNetwork,
         Self::WrongAsset,
@@ -143,236 +167,18 @@ impl Code {
         Self::PaymentOverdue,
         Self::Unauthorized,
         Self::NothingOnOffer,
+        Self::InsufficientCredits,
+        Self::KeyUnknown,
+        Self::KeyRevoked,
+        Self::KeyOfAnotherKind,
+        Self::SignInInvalid,
+        Self::SignInRequired,
+        Self::PurchaseUnclaimed,
+        Self::MethodNotAllowed,
+        Self::RequestMalformed,
+        Self::IdempotencyMismatch,
+        Self::NothingToRefund,
     ];
-
-    /// The status, the code as it is written, the title and the hint.
-    pub(super) const fn row(self) -> (u16, &'static str, &'static str, &'static str) {
-        match self {
-            Self::PaymentRequired => (
-                402,
-                "payment_required",
-                "Payment required",
-                "sign one of the requirements in PAYMENT-REQUIRED (or `accepts`) and send it with the same request",
-            ),
-            Self::WrongNetwork => {
-                (402, "wrong_network", "The payment is on another network", "use a network of `accepts`")
-            }
-            Self::WrongAsset => (402, "wrong_asset", "The payment is in another token", "use an asset of `accepts`"),
-            Self::WrongRecipient => {
-                (402, "wrong_recipient", "The payment goes to somebody else", "pay the `payTo` of the requirement")
-            }
-            Self::WrongAmount => {
-                (402, "wrong_amount", "The payment is not the price", "sign exactly the `amount`, no more and no less")
-            }
-            Self::AcceptedMismatch => (
-                402,
-                "accepted_mismatch",
-                "The accepted requirement is not one of ours",
-                "copy the chosen entry of `accepts` into `accepted` unchanged",
-            ),
-            Self::UnsupportedScheme => {
-                (402, "unsupported_scheme", "The scheme is not offered", "use a scheme of `accepts`")
-            }
-            Self::AuthorizationExpired => (
-                402,
-                "authorization_expired",
-                "The authorization has expired",
-                "sign a new one; validBefore is the time of signing plus maxTimeoutSeconds",
-            ),
-            Self::AuthorizationNotYetValid => {
-                (402, "authorization_not_yet_valid", "The authorization is not valid yet", "sign with validAfter 0")
-            }
-            Self::AuthorizationExpiresTooSoon => (
-                402,
-                "authorization_expires_too_soon",
-                "The authorization expires before it can settle",
-                "sign a new one; validBefore is the time of signing plus maxTimeoutSeconds",
-            ),
-            Self::AuthorizationValidTooLong => (
-                402,
-                "authorization_valid_too_long",
-                "The authorization is valid for too long",
-                "sign a new one; validBefore is the time of signing plus maxTimeoutSeconds",
-            ),
-            Self::InvalidSignature => (
-                402,
-                "invalid_signature",
-                "The signature is not the payer's",
-                "sign the authorization with the key of `from`, low s, v 27 or 28, under the asset's EIP-712 domain",
-            ),
-            Self::PaymentInvalid => (
-                402,
-                "payment_invalid",
-                "The facilitator found the payment invalid",
-                "see `detail`; nothing was charged",
-            ),
-            Self::PaymentRefused => (
-                402,
-                "payment_refused",
-                "The payment could not be settled",
-                "see `detail`; nothing was charged, sign a new payment",
-            ),
-            Self::PathNotCanonical => (
-                400,
-                "path_not_canonical",
-                "The path has more than one reading",
-                "send the path without dot segments, doubled or encoded slashes, needless escapes or `;` parameters",
-            ),
-            Self::SeveralCredentials => (
-                400,
-                "several_credentials",
-                "More than one credential",
-                "send exactly one of PAYMENT-SIGNATURE, X-PAYMENT, SIGN-IN-WITH-X or a key",
-            ),
-            Self::CredentialNotSupported => (
-                400,
-                "credential_not_supported",
-                "This gateway takes no keys and no sign-in",
-                "pay with PAYMENT-SIGNATURE or X-PAYMENT",
-            ),
-            Self::PaymentTooLarge => {
-                (400, "payment_too_large", "The payment header is too large", "keep it within 16384 bytes")
-            }
-            Self::PaymentNotBase64 => (
-                400,
-                "payment_not_base64",
-                "The payment header is not base64",
-                "use the standard alphabet (+ and /) with padding, once, in one header",
-            ),
-            Self::PaymentNotJson => {
-                (400, "payment_not_json", "The payment is not a JSON object", "encode one JSON object as UTF-8")
-            }
-            Self::PaymentDuplicateKey => {
-                (400, "payment_duplicate_key", "The payment has a key twice", "send every key once")
-            }
-            Self::UnsupportedVersion => (
-                400,
-                "unsupported_version",
-                "The x402 version is not supported",
-                "use x402Version 2 with PAYMENT-SIGNATURE, or 1 or 2 with X-PAYMENT",
-            ),
-            Self::PaymentMalformed => (
-                400,
-                "payment_malformed",
-                "A field of the payment is missing or malformed",
-                "see `detail`; numbers are decimal strings without sign or leading zeros",
-            ),
-            Self::PayerForbidden => {
-                (403, "payer_forbidden", "The facilitator does not deal with this payer", "use another wallet")
-            }
-            Self::MethodForbidden => {
-                (403, "method_forbidden", "This method is not passed on", "use another method than TRACE or CONNECT")
-            }
-            Self::NoSuchRoute => {
-                (404, "no_such_route", "Nothing is served here", "see the API's documents for its routes")
-            }
-            Self::PaymentInFlight => (
-                409,
-                "payment_in_flight",
-                "This payment is being processed",
-                "wait for the first answer; one payment buys one answer",
-            ),
-            Self::PaymentAlreadyUsed => (
-                409,
-                "payment_already_used",
-                "This payment has been used",
-                "one payment buys one answer; ask again without a payment to be told the price",
-            ),
-            Self::OriginUnreachable => {
-                (502, "origin_unreachable", "The API behind the gateway did not answer", "try again later")
-            }
-            Self::OriginTimeout => {
-                (504, "origin_timeout", "The API behind the gateway took too long", "try again later")
-            }
-            Self::NotConfigured => (
-                503,
-                "not_configured",
-                "The gateway is not configured",
-                "its operator finds every mistake with `make check` and in the Worker's log",
-            ),
-            Self::VerificationUnavailable => (
-                503,
-                "verification_unavailable",
-                "The payment could not be verified now",
-                "nothing was charged; send the same payment again after Retry-After",
-            ),
-            Self::SettlementUnknown => (
-                503,
-                "settlement_unknown",
-                "Whether the payment settled is not known yet",
-                "do not sign a new payment; send the same one again after Retry-After",
-            ),
-            Self::AnswerOwed => (
-                503,
-                "answer_owed",
-                "The payment settled and its answer is owed",
-                "do not sign a new payment; send the same one again after Retry-After",
-            ),
-            Self::StorageUnavailable => (
-                503,
-                "storage_unavailable",
-                "The payment could not be recorded now",
-                "this request charged nothing; do not sign a new payment, send the same one again after Retry-After",
-            ),
-            Self::SettlementUnconfirmed => (
-                409,
-                "settlement_unconfirmed",
-                "Whether this payment settled could not be established",
-                "its time is over: look for its nonce on chain; if it moved money, show the transaction to the operator",
-            ),
-            Self::IdentifierTaken => (
-                409,
-                "identifier_taken",
-                "This payment-identifier belongs to another payment or request",
-                "send the first payment again, unchanged, with the same request; or use a new id for a new purchase",
-            ),
-            Self::DebtNotDue => (
-                409,
-                "debt_not_due",
-                "This payment is still retried by itself",
-                "put money into the wallet; it settles by itself until `retriedUntil`, and can be paid here afterwards",
-            ),
-            Self::IdentifierMalformed => (
-                400,
-                "identifier_malformed",
-                "The payment-identifier is malformed",
-                "16 to 128 letters, digits, _ or -",
-            ),
-            Self::IdentifierRequired => (
-                400,
-                "identifier_required",
-                "This route wants a payment-identifier",
-                "add extensions[\"payment-identifier\"].info.id to the payment: a new id for each purchase, the same for its retries",
-            ),
-            Self::BodyTooLarge => (
-                413,
-                "body_too_large",
-                "The body is too large for a payment-identifier",
-                "keep it within 1 MiB, or pay without an identifier",
-            ),
-            Self::TooMuchUnsettled => (
-                429,
-                "too_much_unsettled",
-                "Too many of your payments are still settling",
-                "send the same payment again after Retry-After",
-            ),
-            Self::PaymentOverdue => (
-                403,
-                "payment_overdue",
-                "An earlier payment of this wallet failed after it was answered",
-                "put money into the wallet while it is retried, or pay `debt.payPath` afterwards (an x402 resource for exactly the debt)",
-            ),
-            Self::Unauthorized => {
-                (401, "unauthorized", "This path is the operator's", "send Authorization: Bearer with the ADMIN_TOKEN")
-            }
-            Self::NothingOnOffer => (
-                503,
-                "nothing_on_offer",
-                "Nothing can be paid here now",
-                "the facilitators settle none of the configured networks; the operator finds more in the log",
-            ),
-        }
-    }
 
     /// The HTTP status.
     #[must_use]

@@ -1,13 +1,16 @@
 //! CORS for browser clients that pay (`protocol.md` 1.9): the challenge must be readable, the payment sendable.
 
 use super::headers::{
-    PAYMENT_REQUIRED, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, SIGN_IN_WITH_X, X_PAYMENT, X_PAYMENT_RESPONSE,
+    PAYMENT_REQUIRED, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, SIGN_IN_WITH_X, X_CREDITS_CHARGED, X_CREDITS_REMAINING,
+    X_PAYMENT, X_PAYMENT_RESPONSE,
 };
 
 /// What a script may read of our answers.
 #[must_use]
 pub fn exposed() -> String {
-    [PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE].map(in_capitals).join(", ")
+    [PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE, X_CREDITS_CHARGED, X_CREDITS_REMAINING]
+        .map(in_capitals)
+        .join(", ")
 }
 
 /// `exposed`, and what the origin exposes besides.
@@ -55,8 +58,9 @@ mod tests {
 
     #[test]
     fn payment_headers_may_be_sent_and_read() {
-        assert_eq!(exposed(), "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE");
-        assert_eq!(exposed_with(Some("ETag")), "ETag, PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE");
+        let ours = "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, X-CREDITS-CHARGED, X-CREDITS-REMAINING";
+        assert_eq!(exposed(), ours);
+        assert_eq!(exposed_with(Some("ETag")), format!("ETag, {ours}"));
         let allowed = allowed_headers(Some("x-payment, x-api-version, bad name\r\n"));
         assert!(allowed.contains("PAYMENT-SIGNATURE") && allowed.ends_with("Content-Type, x-api-version"), "{allowed}");
     }

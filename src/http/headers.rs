@@ -12,6 +12,10 @@ pub const PAYMENT_RESPONSE: &str = "payment-response";
 pub const X_PAYMENT_RESPONSE: &str = "x-payment-response";
 /// A wallet's sign-in.
 pub const SIGN_IN_WITH_X: &str = "sign-in-with-x";
+/// What a call paid by a key has cost.
+pub const X_CREDITS_CHARGED: &str = "x-credits-charged";
+/// What the key has left.
+pub const X_CREDITS_REMAINING: &str = "x-credits-remaining";
 /// Tells the origin which host the client asked for.
 pub const X_FORWARDED_HOST: &str = "x-forwarded-host";
 /// Tells the origin who paid.
@@ -22,13 +26,15 @@ pub const X_EDGE402_SECRET: &str = "x-edge402-secret";
 /// Cookies of this name's beginning are the gateway's own.
 const OUR_COOKIES: &str = "edge402";
 
-const PAYMENT: [&str; 8] = [
+const PAYMENT: [&str; 10] = [
     PAYMENT_SIGNATURE,
     X_PAYMENT,
     PAYMENT_REQUIRED,
     PAYMENT_RESPONSE,
     X_PAYMENT_RESPONSE,
     SIGN_IN_WITH_X,
+    X_CREDITS_CHARGED,
+    X_CREDITS_REMAINING,
     "extension-responses",
     "settlement-overrides",
 ];

@@ -302,6 +302,8 @@ pub enum Denial {
     Owed,
     /// Its `payment-identifier` belongs to another payment or another request.
     IdentifierTaken,
+    /// It settled, and what it bought goes only to who proves to be the buyer.
+    Guarded,
     /// Deferred: with this one, more than `max_exposure` of the payer's would be unsettled.
     Exposed,
     /// Deferred: a settlement of the payer's has failed and is not made good.

@@ -82,6 +82,25 @@ pub struct Claim {
     pub settle_request: String,
     /// Only what is owed or stored is wanted: this payment would not be taken now, but it may have been.
     pub only_what_is_owed: bool,
+    /// The credits that it buys, where it buys credits.
+    pub purchase: Option<Purchase>,
+}
+
+/// What a payment for credits buys: as it was when it was claimed, whatever is sold when it is delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Purchase {
+    /// The package's name.
+    pub package: String,
+    /// How many.
+    pub credits: u64,
+    /// How long they last, in seconds.
+    pub lasts_seconds: Option<u64>,
+    /// What was paid, for people: `1`.
+    pub amount: String,
+    /// And in what: `USDC`.
+    pub symbol: String,
+    /// The account that is topped up; a new one, with a new key, where there is none.
+    pub account: Option<String>,
 }
 
 /// A released answer, kept for whoever shows its `payment-identifier`.
@@ -247,4 +266,6 @@ pub struct Entry {
     pub claimed_at: u64,
     /// Unix seconds.
     pub changed_at: u64,
+    /// The credits that it buys, where it buys credits.
+    pub purchase: Option<Purchase>,
 }

@@ -71,6 +71,15 @@ impl Row {
         self.optional_number(column).unwrap_or_default()
     }
 
+    /// A whole number; 0 where there is none.
+    #[must_use]
+    pub fn integer(&self, column: usize) -> i64 {
+        match self.0.get(column) {
+            Some(Value::Integer(number)) => *number,
+            _ => 0,
+        }
+    }
+
     /// A whole number from 0, or nothing.
     #[must_use]
     pub fn optional_number(&self, column: usize) -> Option<u64> {
@@ -92,4 +101,44 @@ pub trait Sql {
     /// # Errors
     /// Whatever the database says. Nothing is to be concluded from it about money.
     fn run(&self, statement: &str, values: &[Value]) -> Result<Vec<Row>, Self::Error>;
+}
+
+/// The tests' SQLite.
+#[cfg(test)]
+mod native {
+    use super::{Row, Sql, Value};
+    use rusqlite::types::{ToSqlOutput, ValueRef};
+    use rusqlite::{Connection, ToSql};
+
+    impl ToSql for Value {
+        fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+            Ok(ToSqlOutput::Borrowed(match self {
+                Self::Null => ValueRef::Null,
+                Self::Integer(number) => ValueRef::Integer(*number),
+                Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            }))
+        }
+    }
+
+    impl Sql for Connection {
+        type Error = rusqlite::Error;
+
+        fn run(&self, statement: &str, values: &[Value]) -> Result<Vec<Row>, Self::Error> {
+            let mut prepared = self.prepare_cached(statement)?;
+            let columns = prepared.column_count();
+            let rows = prepared.query_map(rusqlite::params_from_iter(values), |row| {
+                (0..columns)
+                    .map(|column| {
+                        Ok(match row.get_ref(column)? {
+                            ValueRef::Integer(number) => Value::Integer(number),
+                            ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+                            _ => Value::Null,
+                        })
+                    })
+                    .collect::<rusqlite::Result<Vec<_>>>()
+                    .map(Row)
+            })?;
+            rows.collect()
+        }
+    }
 }

@@ -9,6 +9,7 @@ pub mod identifier;
 pub mod payment;
 pub mod receipt;
 pub mod requirement;
+pub mod siwx;
 pub mod supported;
 
 use base64::Engine;

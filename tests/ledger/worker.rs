@@ -387,6 +387,7 @@ impl Sale {
             facilitator: "https://f".to_owned(),
             settle_request: if only_what_is_owed { String::new() } else { self.settle_request() },
             only_what_is_owed,
+            purchase: None,
         };
         match self.ask(object, Command::Claim(Box::new(claim))).await {
             Ok(Reply::Granted { attempt, right }) => Ok(Claimed::Granted(Granted { attempt, lease_until }, right)),

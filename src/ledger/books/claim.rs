@@ -37,8 +37,9 @@ const IN_DEBT: &str = "(state = 'failed' OR (state = 'settling' AND answered = 1
 fn statement() -> String {
     format!(
         "INSERT INTO authorizations (asset, nonce, binding, state, attempt, lease_until, valid_before, value, facilitator,
-             settle_request, claimed_at, changed_at, mode, network, payer, pay_to, lost, again_at, identifier)
-         SELECT ?1, ?2, ?3, 'claimed', 1, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?15, ?16, ?17, 0, NULL, ?13
+             settle_request, claimed_at, changed_at, mode, network, payer, pay_to, lost, again_at, identifier,
+             purchase, guarded)
+         SELECT ?1, ?2, ?3, 'claimed', 1, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?15, ?16, ?17, 0, NULL, ?13, ?18, ?19
          WHERE NOT {taken}
              AND (?10 = 'debt' OR NOT EXISTS (SELECT 1 FROM authorizations WHERE {IN_DEBT}))
              AND (?10 <> 'deferred' OR {exposure} + CAST(?6 AS INTEGER) <= CAST(?11 AS INTEGER))
@@ -47,7 +48,7 @@ fn statement() -> String {
              state = 'claimed', attempt = attempt + 1, lease_until = excluded.lease_until, mode = excluded.mode,
              value = excluded.value, facilitator = excluded.facilitator, settle_request = excluded.settle_request,
              valid_before = excluded.valid_before, pay_to = excluded.pay_to, reason = NULL, identifier = excluded.identifier,
-             claimed_at = excluded.claimed_at, changed_at = excluded.changed_at
+             purchase = excluded.purchase, guarded = excluded.guarded, claimed_at = excluded.claimed_at, changed_at = excluded.changed_at
          WHERE binding = excluded.binding
              AND (state = '{free}' OR (state = '{leased}' AND lease_until <= excluded.claimed_at))
          RETURNING attempt",
@@ -102,6 +103,8 @@ impl<S: Sql> Books<'_, S> {
             claim.network.as_str().into(),
             claim.payer.as_str().into(),
             claim.pay_to.as_str().into(),
+            claim.purchase.as_ref().and_then(|purchase| serde_json::to_string(purchase).ok()).into(),
+            claim.purchase.as_ref().is_some_and(|purchase| purchase.account.is_none()).into(),
         ];
         Ok(attempt(&self.sql.run(&statement(), &values)?))
     }
@@ -133,7 +136,7 @@ impl<S: Sql> Books<'_, S> {
             "UPDATE authorizations SET attempt = attempt + 1, lease_until = ?4, changed_at = ?5,
                  identifier = coalesce(identifier, ?6)
              WHERE asset = ?1 AND nonce = ?2 AND binding = ?3 AND state = 'settled' AND answered = 0 AND lease_until <= ?5
-                 AND (identifier IS NULL OR identifier = ?6)
+                 AND (identifier = ?6 OR (identifier IS NULL AND guarded = 0))
                  AND NOT EXISTS (SELECT 1 FROM identifiers
                                  WHERE id = ?6 AND NOT (asset = ?1 AND nonce = ?2 AND fingerprint = ?7))
              RETURNING attempt",
@@ -172,7 +175,8 @@ impl<S: Sql> Books<'_, S> {
         match found {
             // Owed, and to who shows the identifier that it was paid under: whoever has lost that is told so, for good.
             Some(found) if may_serve_owed(&found.standing, claim.now) => {
-                Ok(denied(Denial::IdentifierTaken, Some(found), None))
+                let why = if found.guarded { Denial::Guarded } else { Denial::IdentifierTaken };
+                Ok(denied(why, Some(found), None))
             }
             Some(found) if !may_claim_again(&found.standing, claim.now) => {
                 Ok(denied(denial(&found.standing, claim.now), Some(found), None))

@@ -16,7 +16,7 @@ impl<S: Sql> Books<'_, S> {
     pub fn list(&self, nonce: Option<&str>) -> Result<Vec<Entry>, S::Error> {
         let rows = self.sql.run(
             "SELECT network, asset, nonce, payer, pay_to, value, mode, state, answered, transaction_hash, evidence, reason,
-                 tries, again_at, valid_before, claimed_at, changed_at, lease_until
+                 tries, again_at, valid_before, claimed_at, changed_at, lease_until, purchase
              FROM authorizations WHERE ?1 IS NULL OR nonce = ?1
              ORDER BY state IN ('failed', 'unknown', 'lapsed') DESC, claimed_at DESC, nonce LIMIT ?2",
             &[nonce.into(), MOST.into()],
@@ -45,6 +45,7 @@ impl<S: Sql> Books<'_, S> {
                     claimed_at: row.number(15),
                     changed_at: row.number(16),
                     lease_until: row.number(17),
+                    purchase: row.optional_text(18).and_then(|text| serde_json::from_str(&text).ok()),
                 }
             })
             .collect())

@@ -56,7 +56,7 @@ const TABLES: [&str; 3] = [
 
 /// Columns that came later; objects that were made before them get them when they are opened. The defaults are right for
 /// what was in the books by then.
-const LATER: [(&str, &str); 10] = [
+const LATER: [(&str, &str); 12] = [
     ("mode", "TEXT NOT NULL DEFAULT 'after'"),
     ("network", "TEXT NOT NULL DEFAULT ''"),
     ("payer", "TEXT NOT NULL DEFAULT ''"),
@@ -70,6 +70,10 @@ const LATER: [(&str, &str); 10] = [
     ("identifier", "TEXT"),
     // Which payment is about to pay for what has failed.
     ("reserved_by", "TEXT"),
+    // What is bought, where that is credits.
+    ("purchase", "TEXT"),
+    // Whether the answer is a key: more than one answer's worth to whoever copies the payment from the chain.
+    ("guarded", "INTEGER NOT NULL DEFAULT 0"),
 ];
 
 /// The books, over a database that holds one payer's on one network.
@@ -116,7 +120,7 @@ impl<'a, S: Sql> Books<'a, S> {
     /// Where an authorization stands towards a request.
     fn found(&self, key: &Key, binding: &str) -> Result<Option<Found>, S::Error> {
         let rows = self.sql.run(
-            "SELECT binding, state, answered, lease_until, reason, transaction_hash, evidence
+            "SELECT binding, state, answered, lease_until, reason, transaction_hash, evidence, guarded
              FROM authorizations WHERE asset = ?1 AND nonce = ?2",
             &[key.asset.as_str().into(), key.nonce.as_str().into()],
         )?;
@@ -130,6 +134,7 @@ impl<'a, S: Sql> Books<'a, S> {
             },
             reason: row.optional_text(4),
             movement: movement(row, 5, 6),
+            guarded: row.number(7) != 0,
         }))
     }
 }
@@ -138,6 +143,7 @@ struct Found {
     standing: Standing,
     reason: Option<String>,
     movement: Option<Movement>,
+    guarded: bool,
 }
 
 /// The money's movement in a row, once its evidence is noted.

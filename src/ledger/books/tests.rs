@@ -3,41 +3,7 @@
 use super::*;
 use crate::ledger::authorization::{Denial, Event};
 use crate::ledger::messages::{Claim, Identified, Kept, Mode, Reply, Right, StoredAnswer};
-use crate::ledger::sql::Value;
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql};
-
-impl ToSql for Value {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self {
-            Self::Null => ValueRef::Null,
-            Self::Integer(number) => ValueRef::Integer(*number),
-            Self::Text(text) => ValueRef::Text(text.as_bytes()),
-        }))
-    }
-}
-
-impl Sql for Connection {
-    type Error = rusqlite::Error;
-
-    fn run(&self, statement: &str, values: &[Value]) -> Result<Vec<Row>, Self::Error> {
-        let mut prepared = self.prepare_cached(statement)?;
-        let columns = prepared.column_count();
-        let rows = prepared.query_map(rusqlite::params_from_iter(values), |row| {
-            (0..columns)
-                .map(|column| {
-                    Ok(match row.get_ref(column)? {
-                        ValueRef::Integer(number) => Value::Integer(number),
-                        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
-                        _ => Value::Null,
-                    })
-                })
-                .collect::<rusqlite::Result<Vec<_>>>()
-                .map(Row)
-        })?;
-        rows.collect()
-    }
-}
+use rusqlite::Connection;
 
 fn database() -> Connection {
     let database = Connection::open_in_memory().unwrap();
@@ -65,6 +31,7 @@ fn claim(nonce: u8, now: u64) -> Claim {
         facilitator: "https://f".into(),
         settle_request: "{}".into(),
         only_what_is_owed: false,
+        purchase: None,
     }
 }
 

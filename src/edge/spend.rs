@@ -1,0 +1,241 @@
+//! A call that is paid for with prepaid credits: hold, origin, capture or release (`design.md` section 4).
+
+use super::accounts::{Accounts, unexpected};
+use super::origin::{Call, NoAnswer, paid_headers, rebuilt};
+use super::{log, now, random, respond};
+use crate::config::{Config, Credits};
+use crate::credits::messages::{Bought, Command, Reply, Spend as Spending};
+use crate::gate::{Spend, Spender, takes_test_money};
+use crate::http::headers::{Passage, X_CREDITS_CHARGED, X_CREDITS_REMAINING};
+use crate::http::problem::{Code, Problem};
+use crate::x402::siwx::SignIn;
+use alloy_primitives::hex;
+use serde_json::json;
+use web_sys::Response;
+use worker::{Context, Env, Result};
+
+/// Seconds that a hold outlives the origin's time-out by (`design.md` section 4).
+const SLACK_SECONDS: u32 = 10;
+/// The longest path in an activity log.
+const LONGEST_REQUEST: usize = 200;
+
+/// One call.
+pub(super) struct CreditCall<'a> {
+    pub(super) config: &'a Config,
+    pub(super) credits: &'a Credits,
+    pub(super) env: &'a Env,
+    pub(super) context: &'a Context,
+    pub(super) spend: &'a Spend<'a>,
+    pub(super) call: &'a Call<'a>,
+    /// Scheme and authority as the client sees them.
+    pub(super) base: &'a str,
+    /// Method and path.
+    pub(super) route: &'a str,
+}
+
+/// Credits that are set aside for this call.
+struct Held {
+    account: String,
+    spending: Spending,
+    available: u64,
+}
+
+impl CreditCall<'_> {
+    /// Carries it out.
+    pub(super) async fn run(&self) -> Result<Response> {
+        // Built before anything is held: what cannot be sent holds nothing.
+        let outgoing = match self.call.prepare(Passage::Paid, self.payer().as_deref()) {
+            Ok(outgoing) => outgoing,
+            Err(error) => return self.refuse(unreachable(&error.to_string())),
+        };
+        let held = match self.hold().await {
+            Ok(held) => held,
+            Err(problem) => return self.refuse(problem),
+        };
+        let answer = self.call.paid(outgoing, self.spend.terms.timeout_seconds).await;
+        // Nobody is there to hear it: what was not heard is not charged.
+        let gone = self.call.request.signal().aborted();
+        match answer {
+            Ok(answer) if answer.status() < 400 && !gone => {
+                let headers = match paid_headers(&answer) {
+                    Ok(headers) => headers,
+                    Err(error) => {
+                        self.release(&held, None).await;
+                        return self.refuse(unreachable(&error.to_string()));
+                    }
+                };
+                headers.set(X_CREDITS_CHARGED, &held.spending.credits.to_string())?;
+                headers.set(X_CREDITS_REMAINING, &held.available.to_string())?;
+                self.note("charged", &json!({ "credits": held.spending.credits, "status": answer.status() }));
+                self.capture(held, answer.status());
+                rebuilt(&answer, answer.body().as_ref(), &headers)
+            }
+            Ok(answer) => {
+                // Awaited: whoever tries again at once finds the credits back.
+                let available = self.release(&held, Some(answer.status())).await;
+                let headers = paid_headers(&answer)?;
+                headers.set(X_CREDITS_CHARGED, "0")?;
+                headers.set(X_CREDITS_REMAINING, &available.to_string())?;
+                self.note("not_charged", &json!({ "status": answer.status() }));
+                rebuilt(&answer, answer.body().as_ref(), &headers)
+            }
+            Err(error) => {
+                self.release(&held, None).await;
+                self.refuse(match error {
+                    NoAnswer::TimedOut => Code::OriginTimeout.into(),
+                    NoAnswer::Unreachable(detail) => unreachable(&detail),
+                })
+            }
+        }
+    }
+
+    /// The wallet, as the origin is told: nothing for a key, behind which anybody may be.
+    fn payer(&self) -> Option<String> {
+        match &self.spend.by {
+            Spender::Key(_) => None,
+            Spender::Wallet(sign_in) => Some(sign_in.address.to_checksum(None)),
+        }
+    }
+
+    async fn hold(&self) -> std::result::Result<Held, Problem> {
+        match &self.spend.by {
+            Spender::Key(key) => match self.hold_in(&key.account, Some(key.generation)).await? {
+                Ok(held) => Ok(held),
+                Err(available) => Err(self.short(available)),
+            },
+            Spender::Wallet(sign_in) => self.hold_of_wallet(sign_in).await,
+        }
+    }
+
+    /// Any one account of the wallet's that has enough. What it has paid for and never heard of counts as well.
+    async fn hold_of_wallet(&self, sign_in: &SignIn) -> std::result::Result<Held, Problem> {
+        let accounts = wallets_accounts(self.config, self.credits, self.env, sign_in).await?;
+        let test_too = takes_test_money(self.spend.terms);
+        let mut most = 0;
+        for bought in accounts.iter().filter(|bought| bought.live || test_too) {
+            match self.hold_in(&bought.account, None).await {
+                Ok(Ok(held)) => return Ok(held),
+                Ok(Err(available)) => most = most.max(available),
+                // Another of the wallet's keys is revoked, not the wallet.
+                Err(problem) if problem.code == Code::KeyRevoked => {}
+                Err(problem) => return Err(problem),
+            }
+        }
+        Err(self.short(most))
+    }
+
+    /// `Err(available)` where there are too few.
+    async fn hold_in(
+        &self,
+        account: &str,
+        generation: Option<u16>,
+    ) -> std::result::Result<std::result::Result<Held, u64>, Problem> {
+        let id = random::<16>().map_err(|_| Problem::from(Code::StorageUnavailable))?;
+        let lease = self.spend.terms.timeout_seconds.saturating_add(SLACK_SECONDS);
+        let spending = Spending {
+            id: hex::encode(id),
+            generation,
+            credits: self.spend.credits,
+            until: now().saturating_add(u64::from(lease)),
+            request: self.route.chars().take(LONGEST_REQUEST).collect(),
+        };
+        let command = Command::Hold { spend: spending.clone(), now: now() };
+        match Accounts::new(self.env).account(account, &command).await? {
+            Reply::Held { available } => Ok(Ok(Held { account: account.to_owned(), spending, available })),
+            Reply::Short { available } => Ok(Err(available)),
+            Reply::Revoked => Err(Code::KeyRevoked.into()),
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// After the response is on its way: the buyer does not wait for our books. Said again if it is not heard; said twice
+    /// it counts once.
+    fn capture(&self, held: Held, status: u16) {
+        let accounts = Accounts::new(self.env);
+        self.context.wait_until(async move {
+            for _ in 0..3 {
+                let command = Command::Capture { spend: held.spending.clone(), status, now: now() };
+                match accounts.account(&held.account, &command).await {
+                    Ok(Reply::Done { yes: true }) => return,
+                    Ok(_) => {
+                        log::failure("credits", "a call was answered when its hold was over and its credits spent")
+                    }
+                    Err(_) => continue,
+                }
+                return;
+            }
+        });
+    }
+
+    /// What is left then, as far as is known.
+    async fn release(&self, held: &Held, status: Option<u16>) -> u64 {
+        let command = Command::Release { id: held.spending.id.clone(), status, now: now() };
+        let released = Accounts::new(self.env).account(&held.account, &command).await;
+        // What could not be said is said by the alarm.
+        match released {
+            Ok(Reply::Done { yes: true }) => held.available.saturating_add(held.spending.credits),
+            _ => held.available,
+        }
+    }
+
+    /// The call can be paid for directly, or the account filled.
+    fn short(&self, available: u64) -> Problem {
+        let required = self.spend.credits;
+        let package = self.credits.package_for(required.saturating_sub(available));
+        let problem = Problem::new(
+            Code::InsufficientCredits,
+            format!("this call costs {required} credits, and {available} are left"),
+        );
+        problem
+            .with("balance", available.into())
+            .with("required", required.into())
+            .with("topUpUrl", package.map(|package| format!("{}{}", self.base, package.path())).into())
+    }
+
+    fn refuse(&self, problem: Problem) -> Result<Response> {
+        self.note("refuse", &json!({ "code": problem.code.as_str() }));
+        if problem.code.status() == 402 {
+            respond::challenge(&self.spend.offer.challenge(problem), Vec::new())
+        } else {
+            respond::problem(&problem, Vec::new())
+        }
+    }
+
+    fn note(&self, what: &str, details: &serde_json::Value) {
+        log::decision(what, self.route, details);
+    }
+}
+
+/// A wallet's accounts, the latest first; its sign-in is used up by asking. A wallet without any may have paid for one
+/// whose answer was lost.
+pub(super) async fn wallets_accounts(
+    config: &Config,
+    credits: &Credits,
+    env: &Env,
+    sign_in: &SignIn,
+) -> std::result::Result<Vec<Bought>, Problem> {
+    let accounts = Accounts::new(env);
+    let holder = format!("{:#x}", sign_in.address);
+    let command = Command::SignIn { nonce: sign_in.nonce.clone(), until: sign_in.until, now: now() };
+    let mut owed_is_credited = false;
+    loop {
+        match accounts.holder(&holder, &command).await? {
+            Reply::SignedIn { accounts: found } if found.is_empty() && !owed_is_credited => {
+                owed_is_credited = true;
+                if !accounts.credit_owed(config, credits, &sign_in.address).await? {
+                    return Ok(Vec::new());
+                }
+            }
+            Reply::SignedIn { accounts } => return Ok(accounts),
+            Reply::SignInUsed => {
+                return Err(Problem::new(Code::SignInInvalid, "invalid_siwx_nonce: this sign-in was used before"));
+            }
+            _ => return Err(unexpected()),
+        }
+    }
+}
+
+fn unreachable(detail: &str) -> Problem {
+    log::failure("origin", detail);
+    Code::OriginUnreachable.into()
+}
