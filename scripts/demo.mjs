@@ -1,6 +1,8 @@
 // A paid call, end to end: a local chain, the official facilitator, an origin, the built Worker under wrangler, and a
-// client that pays. `make demo` runs it; ONCE=1 ends it after the call, with the client's status.
+// client that pays; then a package of credits, bought and spent. `make demo` runs it; ONCE=1 ends it after the second act,
+// with the client's status.
 
+import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join, relative } from 'node:path';
@@ -26,6 +28,7 @@ try {
 async function main() {
   const stack = await start();
   await story(stack);
+  await secondAct(stack);
   const { stopEverything } = stack.processes;
   if (process.env.ONCE && process.env.ONCE !== '0') {
     await stopEverything();
@@ -68,7 +71,12 @@ async function start() {
 
   const port = await processes.freePort(PREFERRED_PORT);
   if (port !== PREFERRED_PORT) line('', `port ${PREFERRED_PORT} is taken, the Worker gets ${port}`);
-  const vars = { ORIGIN: origin.url, FACILITATORS: [facilitator.url] };
+  const vars = {
+    ORIGIN: origin.url,
+    FACILITATORS: [facilitator.url],
+    PACKAGES: { small: { price: '$1', credits: 5 }, medium: { price: '$5', credits: 30 }, large: { price: '$20', credits: 150 } },
+    KEY_SECRET: randomBytes(32).toString('hex'),
+  };
   const worker = await waiting('wrangler dev', startWrangler({ vars, port }));
   line('worker', `the build in workerd, under wrangler ${version('wrangler')}, on ${worker.url}`);
   return { processes, chain, worker };
@@ -137,8 +145,44 @@ async function story({ chain, worker }) {
   say(`\nThe seller has ${money(price)} more: exactly the price.`);
 }
 
-/** Three lines to try, one of them with a payment signed beforehand. */
-async function invite({ processes, chain, worker }) {
+/** Five calls for one payment: a package is bought, and its key spent. Throws unless the books and the chain agree. */
+async function secondAct(stack) {
+  const { chain, worker } = stack;
+  const { wrapFetchWithPayment, x402Client } = await import('@x402/fetch');
+  const { ExactEvmScheme } = await import('@x402/evm/exact/client');
+  const { receipt } = await import('../tests/e2e/stack/client.mjs');
+  const client = x402Client.fromConfig({ schemes: [{ network: 'eip155:*', client: new ExactEvmScheme(chain.accounts.buyer) }] });
+  const before = await chain.balanceOf(chain.accounts.buyer.address);
+
+  say(bold(`\nPOST ${worker.url}/api/buy-credits/small, paid once`));
+  const bought = await waiting('the purchase', wrapFetchWithPayment(fetch, client)(`${worker.url}/api/buy-credits/small`, { method: 'POST' }));
+  const sold = await bought.json();
+  if (!bought.ok || !sold.key) throw new Error(`the purchase was answered ${bought.status}: ${JSON.stringify(sold)}`);
+  line('receipt', `transaction ${receipt(bought).transaction}`);
+  line('key', `${sold.key.slice(0, 18)}…, ${sold.credits} credits`);
+  const paid = before - (await chain.balanceOf(chain.accounts.buyer.address));
+  if (paid !== 1_000_000n) throw new Error(`the package costs a dollar, and ${paid} atomic units moved`);
+
+  say(bold(`\nGET ${worker.url}${PRICED}, with Authorization: Bearer <key>`));
+  for (let left = sold.credits - 1; left >= 0; left -= 1) {
+    const started = performance.now();
+    const response = await fetch(worker.url + PRICED, { headers: { authorization: `Bearer ${sold.key}` } });
+    const remaining = response.headers.get('x-credits-remaining');
+    if (response.status !== 200 || remaining !== String(left)) {
+      throw new Error(`call ${sold.credits - left} was answered ${response.status} with ${remaining} credits left, not 200 with ${left}`);
+    }
+    line(`call ${sold.credits - left}`, `200, ${remaining} left, ${Math.round(performance.now() - started)} ms, nothing on chain`);
+  }
+  const refused = await fetch(worker.url + PRICED, { headers: { authorization: `Bearer ${sold.key}` } });
+  const { balance, required, topUpUrl } = await refused.json();
+  if (refused.status !== 402 || balance !== 0) throw new Error(`a spent key was answered ${refused.status}`);
+  line('call 6', `402: ${balance} credits left, ${required} needed; top up at ${topUpUrl}`);
+  stack.dashboard = sold.dashboardUrl;
+  say(`\nFive calls for one payment. The dashboard: ${sold.dashboardUrl}`);
+}
+
+/** Lines to try, one of them with a payment signed beforehand. */
+async function invite({ processes, chain, worker, dashboard }) {
   const { challenge, header, payloadV2, now } = await import('../tests/e2e/stack/client.mjs');
   const url = worker.url + PRICED;
   const { required } = await challenge(url);
@@ -152,6 +196,8 @@ async function invite({ processes, chain, worker }) {
   say('      no payment: the 402, for v2 clients in its header and for v1 clients in its body');
   say(`  curl -i -H @${relative(process.cwd(), file)} ${url}`);
   say('      a payment signed beforehand: the weather and a receipt, once; then a 409');
+  say(`  ${dashboard}`);
+  say('      what the key has left, in a browser');
   say(`  curl -i ${worker.url}/`);
   say('      a path without a price: straight to the origin');
 }

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod cdp;
+mod credits;
 mod rpc;
 
 fn bindings(value: &Value) -> Bindings {

@@ -83,6 +83,22 @@ fn table(config: &Config) -> String {
         settlers(config),
         provers(config)
     ));
+    text.push_str(&packages(config));
+    text
+}
+
+/// What credits can be bought, and what a call costs in them.
+fn packages(config: &Config) -> String {
+    let Some(credits) = &config.credits else { return String::new() };
+    let mut text = "Prepaid credits:\n".to_owned();
+    for package in &credits.packages {
+        text.push_str(&format!("  POST {}  {} for {} credits\n", package.path(), package.terms.price, package.credits));
+    }
+    for route in &config.routes {
+        let Some(terms) = &route.terms else { continue };
+        let cost = terms.credits.map_or_else(|| "takes none".to_owned(), |credits| format!("costs {credits}"));
+        text.push_str(&format!("  {}  {cost}\n", route.pattern.as_str()));
+    }
     text
 }
 
