@@ -39,6 +39,8 @@ pub(super) struct Paid<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Credited {
     pub(super) key: Key,
+    /// Whether the account is the buyer's: what it put into somebody else's is not its to spend.
+    pub(super) own: bool,
     /// Unspent and not held.
     pub(super) available: u64,
     pub(super) credits: u64,
@@ -115,22 +117,23 @@ impl Accounts {
     pub(super) async fn deposit(&self, bought: Bought, deposit: Deposit) -> Result<Credited, Problem> {
         match self.account(&bought.account, &Command::Deposit { deposit, now: now() }).await? {
             Reply::Deposited { generation, available, credits, expires_at, .. } => {
+                let own = bought.own;
                 let key = Key { live: bought.live, account: bought.account, generation };
-                Ok(Credited { key, available, credits, expires_at })
+                Ok(Credited { key, own, available, credits, expires_at })
             }
             _ => Err(unexpected()),
         }
     }
 
     /// Credits what a wallet has paid for and never heard the answer of: it is here, with a signature of its own for this
-    /// request. Whether there was anything.
+    /// request. All that there was, whether it was credited now or before.
     pub(super) async fn credit_owed(
         &self,
         config: &Config,
         credits: &Credits,
         payer: &Address,
-    ) -> Result<bool, Problem> {
-        let mut any = false;
+    ) -> Result<Vec<Credited>, Problem> {
+        let mut credited = Vec::new();
         for network in networks(credits) {
             let ledger = super::claims::Ledger::named(&self.env, &network.to_string(), payer);
             for entry in ledger.list(None).await? {
@@ -145,11 +148,10 @@ impl Accounts {
                     purchase,
                     at: entry.claimed_at,
                 };
-                self.credit(&credits.keys(&config.key_prefix), &paid).await?;
-                any = true;
+                credited.push(self.credit(&credits.keys(&config.key_prefix), &paid).await?);
             }
         }
-        Ok(any)
+        Ok(credited)
     }
 }
 

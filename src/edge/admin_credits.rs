@@ -110,6 +110,9 @@ impl Desk<'_> {
         if order.credits.is_some_and(|credits| credits == 0 || credits > MOST_CREDITS) {
             return Err(malformed("credits: a whole number from 1 to 1000000000"));
         }
+        if matches!(order.action, Action::Mint | Action::TopUp) && order.credits.is_none() {
+            return Err(malformed("credits: how many?"));
+        }
         let reference = format!("admin:{idempotency}");
         let named = order.account.as_deref().map(|account| self.name(account)).transpose()?;
         let (account, own) = match (order.action, named) {
@@ -134,11 +137,11 @@ impl Desk<'_> {
         let note = json!({ "note": order.note }).to_string();
         match order.action {
             Action::Mint | Action::TopUp => {
-                let credits = order.credits.ok_or_else(|| malformed("credits: how many?"))?;
-                let mint = order.action == Action::Mint;
+                let credits = order.credits.unwrap_or_default();
+                let (mint, mut bought) = (order.action == Action::Mint, bought);
                 if !mint {
                     // Only what is there is topped up: a slip in the name would give credits to nobody.
-                    self.list(&bought.account).await?;
+                    bought.live = self.list(&bought.account).await?.get("live") == Some(&Value::Bool(true));
                 }
                 let expires_at = order.expires_at;
                 let deposit = Deposit { reference, kind: Kind::Minted, credits, expires_at, note, live: bought.live };

@@ -203,8 +203,7 @@ async fn sell_credits(
         None => None,
     };
     facts.tops_up = tops_up.as_ref().map(|key| key.account.clone());
-    let purchase =
-        Purchase { credits, prefix: &config.key_prefix, package, tops_up, env, base: &facts.base, at: facts.now };
+    let purchase = Purchase { credits, prefix: &config.key_prefix, package, tops_up, env, base: &facts.base };
     let terms = purchase.terms();
     if terms.requirements.is_empty() {
         return respond::problem(&Code::KeyOfAnotherKind.into(), Vec::new());

@@ -1,6 +1,7 @@
 //! A package of credits, as goods: the money first, then the key.
 
-use super::accounts::{Accounts, Paid};
+use super::accounts::{Accounts, Paid, unexpected};
+use super::claims::Ledger;
 use super::respond;
 use crate::config::{Credits, Package, Terms};
 use crate::credits::key::{Key, Keys};
@@ -24,8 +25,6 @@ pub(super) struct Purchase<'a> {
     pub(super) env: &'a Env,
     /// Scheme and authority as the client sees them.
     pub(super) base: &'a str,
-    /// Unix seconds.
-    pub(super) at: u64,
 }
 
 impl Purchase<'_> {
@@ -59,11 +58,20 @@ impl Purchase<'_> {
         }
     }
 
+    /// What was claimed, and when: packages may have changed since.
+    async fn bought(&self, charge: &Charge<'_>) -> Result<(messages::Purchase, u64), Problem> {
+        let (asset, nonce) = (charge.identity.asset.to_checksum(None), charge.identity.nonce.to_string());
+        let entries = Ledger::of(self.env, &charge.identity).list(Some(nonce)).await?;
+        let entry = entries.into_iter().find(|entry| entry.asset == asset);
+        entry.and_then(|entry| Some((entry.purchase?, entry.claimed_at))).ok_or_else(unexpected)
+    }
+
     /// The credits, and the key. The same again however often it is called for one payment: who may hear it is decided
     /// before.
     pub(super) async fn deliver(&self, charge: &Charge<'_>, paid: Option<&Movement>) -> Result<Response, Problem> {
         let keys = self.credits.keys(self.prefix);
-        let (identity, purchase) = (&charge.identity, self.claimed(charge));
+        let identity = &charge.identity;
+        let (purchase, at) = self.bought(charge).await?;
         let transaction = paid.and_then(|movement| movement.transaction.as_deref());
         let (asset, nonce) = (identity.asset.to_checksum(None), identity.nonce.to_string());
         let paid = Paid {
@@ -73,7 +81,7 @@ impl Purchase<'_> {
             nonce: &nonce,
             transaction,
             purchase: &purchase,
-            at: self.at,
+            at,
         };
         let credited = Accounts::new(self.env).credit(&keys, &paid).await?;
         let mut body = described(&keys, &credited.key, self.base, self.tops_up.is_none());

@@ -1,6 +1,6 @@
 //! A call that is paid for with prepaid credits: hold, origin, capture or release (`design.md` section 4).
 
-use super::accounts::{Accounts, unexpected};
+use super::accounts::{Accounts, Credited, unexpected};
 use super::origin::{Call, NoAnswer, paid_headers, rebuilt};
 use super::{log, now, random, respond};
 use crate::config::{Config, Credits};
@@ -113,15 +113,30 @@ impl CreditCall<'_> {
         let test_too = takes_test_money(self.spend.terms);
         let mut most = 0;
         for bought in accounts.iter().filter(|bought| bought.live || test_too) {
-            match self.hold_in(&bought.account, None).await {
-                Ok(Ok(held)) => return Ok(held),
-                Ok(Err(available)) => most = most.max(available),
-                // Another of the wallet's keys is revoked, not the wallet.
-                Err(problem) if problem.code == Code::KeyRevoked => {}
-                Err(problem) => return Err(problem),
+            match self.hold_if_there(&bought.account).await? {
+                Ok(held) => return Ok(held),
+                Err(available) => most = most.max(available),
+            }
+        }
+        // All spent; but something may have been paid for whose answer was lost.
+        if !accounts.is_empty() {
+            let owed = Accounts::new(self.env).credit_owed(self.config, self.credits, &sign_in.address).await?;
+            for Credited { key, .. } in owed.iter().filter(|credited| credited.own && (credited.key.live || test_too)) {
+                match self.hold_if_there(&key.account).await? {
+                    Ok(held) => return Ok(held),
+                    Err(available) => most = most.max(available),
+                }
             }
         }
         Err(self.short(most))
+    }
+
+    /// One of a wallet's keys may be revoked, and the wallet is not.
+    async fn hold_if_there(&self, account: &str) -> std::result::Result<std::result::Result<Held, u64>, Problem> {
+        match self.hold_in(account, None).await {
+            Err(problem) if problem.code == Code::KeyRevoked => Ok(Err(0)),
+            held => held,
+        }
     }
 
     /// `Err(available)` where there are too few.
@@ -222,7 +237,7 @@ pub(super) async fn wallets_accounts(
         match accounts.holder(&holder, &command).await? {
             Reply::SignedIn { accounts: found } if found.is_empty() && !owed_is_credited => {
                 owed_is_credited = true;
-                if !accounts.credit_owed(config, credits, &sign_in.address).await? {
+                if accounts.credit_owed(config, credits, &sign_in.address).await?.is_empty() {
                     return Ok(Vec::new());
                 }
             }

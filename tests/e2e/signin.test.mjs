@@ -137,6 +137,21 @@ test('a purchase whose answer is lost is in the wallet\'s account, and its key w
   assert.equal((await stack.chain.transfers({ from: buyer.address })).length, 1);
 });
 
+test('what is owed is found also by a wallet whose other account is spent', async () => {
+  const { key, buyer } = await buy(stack, url);
+  for (let left = 5; left > 0; left -= 1) assert.equal((await spend(url, key)).status, 200);
+  const payment = await authorize(url, '/api/buy-credits/small', buyer, { method: 'POST' });
+  stack.proxy.fault = (path) => (path === '/settle' ? { forward: true, status: 500, raw: 'broken' } : undefined);
+  assert.equal((await call(url, '/api/buy-credits/small', { method: 'POST', headers: payment.v2 })).status, 503);
+  stack.proxy.reset();
+  await until('the alarm has found out', async () =>
+    (await call(url, '/api/buy-credits/small', { method: 'POST', headers: payment.v2 })).json().code === 'purchase_unclaimed');
+  for (const left of ['4', '3']) {
+    const response = await call(url, '/weather/lisbon', { headers: await signIn(buyer, '/weather/lisbon') });
+    assert.deepEqual([response.status, response.headers['x-credits-remaining']], [200, left], response.text);
+  }
+});
+
 test('/api/credits without a key tells a wallet how to sign in, and a challenge does where credits are taken', async () => {
   const response = await call(url, '/api/credits');
   assert.deepEqual([response.status, response.json().code], [401, 'sign_in_required']);

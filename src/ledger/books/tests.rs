@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::authorization::{Denial, Event};
-use crate::ledger::messages::{Claim, Identified, Kept, Mode, Reply, Right, StoredAnswer};
+use crate::ledger::messages::{Claim, Identified, Kept, Mode, Purchase, Reply, Right, StoredAnswer};
 use rusqlite::Connection;
 
 fn database() -> Connection {
@@ -331,4 +331,47 @@ fn asking_for_what_is_owed_claims_nothing_new() {
     let books = Books::opened(&database);
     assert_eq!(denied(books.claim(&Claim { only_what_is_owed: true, ..claim(1, 100) }).unwrap()), Denial::Refused);
     assert_eq!(books.list(None).unwrap(), Vec::new());
+}
+
+/// Payment and signature are on chain for everybody to copy: a key is more than one answer's worth.
+#[test]
+fn a_purchase_that_is_owed_waits_for_its_buyer() {
+    let database = database();
+    let books = Books::opened(&database);
+    let purchase = |account: Option<&str>| Purchase {
+        package: "small".into(),
+        credits: 5,
+        lasts_seconds: None,
+        amount: "1".into(),
+        symbol: "USDC".into(),
+        account: account.map(ToOwned::to_owned),
+    };
+    let identified = |id: &str| Some(Identified { id: id.into(), fingerprint: "f".into() });
+    for (nonce, account, id, shown, right) in [
+        (1, None, None, None, false),
+        (2, None, None, Some("a-thief's-own-id"), false),
+        (3, None, Some("the-buyer's-id-3"), None, false),
+        (4, None, Some("the-buyer's-id-4"), Some("a-thief's-id-too"), false),
+        (5, None, Some("the-buyer's-id-5"), Some("the-buyer's-id-5"), true),
+        // What fills an account that is named beside it fills that one, whoever says so.
+        (6, Some("a"), None, None, true),
+    ] {
+        let claim = Claim {
+            mode: Mode::Before,
+            purchase: Some(purchase(account)),
+            identified: id.and_then(&identified),
+            ..claim(nonce, 100)
+        };
+        books.claim(&claim).unwrap();
+        books.record(&key(nonce), 1, 101, &start()).unwrap();
+        let moved = Movement { transaction: Some(format!("0x{nonce}")), evidence: Evidence::Told };
+        books.record(&key(nonce), 1, 102, &Event::Settled(moved)).unwrap();
+        let again = Claim { identified: shown.and_then(&identified), now: 300, lease_until: 340, ..claim };
+        match books.claim(&again).unwrap() {
+            Reply::Granted { right: Right::ServeOwed(_), .. } => assert!(right, "{nonce}"),
+            Reply::Denied { denial: Denial::Guarded, .. } => assert!(!right, "{nonce}"),
+            other => panic!("{nonce}: {other:?}"),
+        }
+        assert_eq!(books.list(Some(&key(nonce).nonce)).unwrap()[0].purchase, Some(purchase(account)));
+    }
 }
