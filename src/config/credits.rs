@@ -5,10 +5,12 @@ use super::cdp::Secrets;
 use super::mistakes::Mistakes;
 use super::offer::Offer;
 use super::parts::{self, Secret};
-use super::route::{self, Identifier, Settle, Terms, Verify};
+use super::route::{self, Identifier, Route, Settle, Terms, Verify};
 use crate::credits::key::Keys;
 use crate::credits::value::CreditValue;
+use crate::evm::network::Network;
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// Packages are bought under this path: the package is the path, so that what a payment is bound to is what it buys.
 pub const BUY_PREFIX: &str = "/api/buy-credits/";
@@ -110,6 +112,29 @@ pub(super) fn credits(
     let value = value(bindings, &packages, mistakes);
     let secret = secret.unwrap_or_else(|| Secret::new(String::new()));
     ((!packages.is_empty()).then_some(Credits { packages, secret, previous }), value)
+}
+
+/// A key says whether real money paid for it; on a network of which that is not known it could not. Alone it can do no
+/// harm: there is then but one kind of money.
+pub(super) fn check_networks(credits: &Credits, routes: &[Route], mistakes: &mut Mistakes) {
+    let packages = credits.packages.iter().map(|package| &package.terms);
+    let networks: BTreeSet<Network> = routes
+        .iter()
+        .filter_map(|route| route.terms.as_ref())
+        .chain(packages)
+        .flat_map(|terms| &terms.requirements)
+        .map(|requirement| requirement.asset.network)
+        .collect();
+    if networks.len() < 2 {
+        return;
+    }
+    for network in networks.iter().filter(|network| !network.is_live() && !network.is_test()) {
+        mistakes.add(
+            "PACKAGES",
+            format!("credits are sold beside {network}, of which it is not known whether its money is real"),
+            "sell credits where it is the only network, or leave it out of NETWORKS and of every route",
+        );
+    }
 }
 
 fn package(path: &str, name: &str, value: &Value, offer: &Offer, mistakes: &mut Mistakes) -> Option<Package> {

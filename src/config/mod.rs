@@ -89,6 +89,9 @@ impl Config {
         let offer = offer::Offer::resolve(bindings, &mut mistakes);
         let (credits, value) = credits::credits(bindings, &offer, secrets, &mut unseen, &mut mistakes);
         let routes = route::routes(bindings, &offer, value, &mut mistakes);
+        if let Some(credits) = &credits {
+            credits::check_networks(credits, &routes, &mut mistakes);
+        }
         let rpc = rpc::rpc(bindings, &mut mistakes);
         match origin {
             Some(origin) if mistakes.is_empty() => {

@@ -159,10 +159,11 @@ impl<'a, S: Sql> Account<'a, S> {
         if let Some(row) = done.first() {
             return Ok(Some(row.number(0)));
         }
-        self.expire(now)?;
+        self.sweep(now)?;
         let available = self.available(now)?;
         let credits = credits.unwrap_or(available);
-        if credits > available || self.standing()?.is_none() {
+        // Nothing is no refund: its entry would be one.
+        if credits == 0 || credits > available || self.standing()?.is_none() {
             return Ok(None);
         }
         for (lot, part) in self.parts(credits, now)? {

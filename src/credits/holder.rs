@@ -22,7 +22,7 @@ const TABLES: [&str; 2] = [
 ];
 
 /// So many accounts of a wallet are looked into, the latest first.
-pub const MOST_ACCOUNTS: u64 = 16;
+pub const MOST_ACCOUNTS: u64 = 64;
 
 /// A holder, over a database that holds nothing else.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl<'a, S: Sql> Holder<'a, S> {
         if accounts.is_empty() {
             return Ok(SignedIn::Nobody);
         }
-        self.sql.run("DELETE FROM nonces WHERE until <= ?1", &[now.into()])?;
+        self.sql.run("DELETE FROM nonces WHERE until < ?1", &[now.into()])?;
         let noted = self.sql.run(
             "INSERT INTO nonces (nonce, until) VALUES (?1, ?2) ON CONFLICT (nonce) DO NOTHING RETURNING nonce",
             &[nonce.into(), until.into()],

@@ -32,7 +32,8 @@ impl<S: Sql> Account<'_, S> {
         if standing.revoked || spend.generation.is_some_and(|shown| shown != standing.generation) {
             return Ok(Held::Revoked);
         }
-        self.expire(now)?;
+        // The alarm does it, too; but one that was lost must not lock up the last credits for ever.
+        self.sweep(now)?;
         Ok(match self.set_aside(spend, now)? {
             true => Held::Yes { available: self.available(now)? },
             false => Held::Short { available: self.available(now)? },

@@ -84,6 +84,17 @@ fn a_hold_that_nobody_ends_ends_by_itself_and_a_late_capture_takes_what_is_there
 }
 
 #[test]
+fn an_alarm_that_was_lost_locks_nothing_up() {
+    let database = database();
+    let account = Account::opened(&database);
+    account.deposit(&deposit("p1", 1, None), 10).unwrap();
+    account.hold(&spend("a", 1, 50), 10).unwrap();
+    assert_eq!(account.hold(&spend("b", 1, 90), 49).unwrap(), Held::Short { available: 0 });
+    assert_eq!(account.hold(&spend("b", 1, 90), 50).unwrap(), Held::Yes { available: 0 });
+    assert_eq!(account.withdraw("r", None, "", 90).unwrap(), Some(1));
+}
+
+#[test]
 fn what_expires_first_is_spent_first_and_what_is_held_expires_when_it_is_released() {
     let database = database();
     let account = Account::opened(&database);
@@ -141,6 +152,7 @@ fn a_refund_takes_what_is_unspent_and_no_more() {
     assert_eq!(account.withdraw("r1", Some(1), "", 10).unwrap(), Some(1));
     assert_eq!(account.withdraw("r1", Some(1), "", 10).unwrap(), Some(1), "twice is once");
     assert_eq!(account.withdraw("r2", None, "", 10).unwrap(), Some(2));
+    assert_eq!(account.withdraw("r3", None, "", 10).unwrap(), None, "nothing is no refund");
     assert_eq!((account.available(10).unwrap(), balance(&database)), (0, 2));
 }
 
@@ -156,8 +168,8 @@ fn a_purchase_goes_where_it_went_first_and_a_sign_in_is_used_once() {
     holder.purchase("p3", &bought("d", true), "x").unwrap();
     let yes = SignedIn::Yes(vec![bought("d", true), bought("a", true)]);
     assert_eq!(holder.sign_in("n", 100, 10).unwrap(), yes, "c is somebody else's");
-    assert_eq!(holder.sign_in("n", 100, 99).unwrap(), SignedIn::Used);
-    assert_eq!(holder.sign_in("m", 100, 99).unwrap(), yes);
+    assert_eq!(holder.sign_in("n", 100, 100).unwrap(), SignedIn::Used, "it is taken until then, inclusive");
+    assert_eq!(holder.sign_in("m", 200, 101).unwrap(), yes);
 }
 
 fn secret(text: &str) -> Secret {
@@ -225,6 +237,15 @@ impl Model {
                 *remaining = 0;
             }
         }
+    }
+
+    fn sweep(&mut self, now: u64) {
+        let over: Vec<String> =
+            self.holds.iter().filter(|(_, (until, _))| *until <= now).map(|(id, _)| id.clone()).collect();
+        for id in over {
+            self.release(&id, now);
+        }
+        self.expire(now);
     }
 
     fn available(&self, now: u64) -> u64 {
@@ -337,7 +358,7 @@ proptest! {
                     if model.opened && model.revoked {
                         prop_assert_eq!(held, Held::Revoked);
                     } else {
-                        model.expire(now);
+                        model.sweep(now);
                         let yes = credits > 0 && model.hold(&id, credits, now + seconds, now);
                         prop_assert_eq!(matches!(held, Held::Yes { .. }), yes, "{:?}", held);
                     }
@@ -360,9 +381,9 @@ proptest! {
                     if let Some(before) = refunds.get(&reference) {
                         prop_assert_eq!(taken, Some(*before));
                     } else {
-                        model.expire(now);
+                        model.sweep(now);
                         let wanted = credits.unwrap_or_else(|| model.available(now));
-                        let enough = model.opened && wanted <= model.available(now);
+                        let enough = wanted > 0 && wanted <= model.available(now);
                         prop_assert_eq!(taken, enough.then_some(wanted));
                         if enough {
                             model.take(wanted, now);
@@ -374,12 +395,7 @@ proptest! {
                 Step::Wait(seconds) => now += seconds,
                 Step::Sweep => {
                     account.sweep(now).unwrap();
-                    let over: Vec<String> =
-                        model.holds.iter().filter(|(_, (until, _))| *until <= now).map(|(id, _)| id.clone()).collect();
-                    for id in over {
-                        model.release(&id, now);
-                    }
-                    model.expire(now);
+                    model.sweep(now);
                     prop_assert!(account.next_alarm().unwrap().is_none_or(|at| at > now), "what is due is done");
                 }
                 Step::Revoke => {

@@ -5,14 +5,14 @@
 //!
 //! A command is read from the request first; that await comes before anything is looked at. From there to the reply's
 //! content there is no await at all: `sql.exec` is synchronous, so no other request of this object runs in between, and
-//! all that a command writes is committed together or not at all. Whether credits are there is decided by one conditional
+//! writes with no await between them are one batch to the runtime, durable together. Whether credits are there is decided by one conditional
 //! insert: 64 calls for the last 10 credits are 64 turns, of which 10 insert something.
 //!
 //! What the runtime's gates add and what they do not: the output gate holds back the reply until what was written before
 //! is durable, so that no origin is asked on the strength of a hold that is then forgotten. The input gate is not relied
 //! upon: it guards awaits on storage, and there are none inside a command. Setting the alarm comes after it, and an alarm
-//! that could not be set is an error: the Worker then releases what it has been told nothing about, and the sweep that
-//! precedes every hold ends what nobody has.
+//! that could not be set is an error: the Worker then releases what it has been told nothing about, and the sweep before
+//! every hold ends what nobody has, should the alarm be lost.
 
 // `#[durable_object]` writes undocumented methods for the runtime to call.
 #![allow(missing_docs)]

@@ -134,11 +134,10 @@ impl Accounts {
         payer: &Address,
     ) -> Result<Vec<Credited>, Problem> {
         let mut credited = Vec::new();
-        for network in networks(credits) {
+        for network in networks(config) {
             let ledger = super::claims::Ledger::named(&self.env, &network.to_string(), payer);
-            for entry in ledger.list(None).await? {
-                let settled = entry.state == crate::ledger::authorization::State::Settled && !entry.answered;
-                let (Some(purchase), true) = (&entry.purchase, settled) else { continue };
+            for entry in ledger.owed_purchases().await? {
+                let Some(purchase) = &entry.purchase else { continue };
                 let paid = Paid {
                     network,
                     asset: &entry.asset,
@@ -155,12 +154,15 @@ impl Accounts {
     }
 }
 
-/// Where packages are sold.
-fn networks(credits: &Credits) -> Vec<Network> {
-    let mut networks: Vec<Network> = credits
-        .packages
+/// Where packages are sold, or anything else: they may have been sold there before.
+fn networks(config: &Config) -> Vec<Network> {
+    let packages = config.credits.iter().flat_map(|credits| &credits.packages).map(|package| &package.terms);
+    let mut networks: Vec<Network> = config
+        .routes
         .iter()
-        .flat_map(|package| &package.terms.requirements)
+        .filter_map(|route| route.terms.as_ref())
+        .chain(packages)
+        .flat_map(|terms| &terms.requirements)
         .map(|requirement| requirement.asset.network)
         .collect();
     networks.sort();

@@ -23,7 +23,9 @@ pub(super) async fn answer(config: &Config, env: &Env, request: &Request, facts:
     if !bool::from(shown.as_bytes().ct_eq(token.expose().as_bytes())) {
         return Some(respond::problem(&Code::Unauthorized.into(), Vec::new()));
     }
-    if let (Some(credits), Some(rest)) = (&config.credits, rest.strip_prefix("credits")) {
+    if let (Some(credits), Some(rest)) =
+        (&config.credits, rest.strip_prefix("credits").filter(|rest| rest.is_empty() || rest.starts_with('/')))
+    {
         return Some(admin_credits::answer(config, credits, env, request, &facts.base, rest).await);
     }
     let books = (request.method() == "GET").then(|| rest.strip_prefix("books/").and_then(whose)).flatten();

@@ -113,6 +113,9 @@ impl Desk<'_> {
         if matches!(order.action, Action::Mint | Action::TopUp) && order.credits.is_none() {
             return Err(malformed("credits: how many?"));
         }
+        if order.expires_at.is_some_and(|at| at <= now() || at > 1 << 52) {
+            return Err(malformed("expires_at: Unix seconds, in the future"));
+        }
         let reference = format!("admin:{idempotency}");
         let named = order.account.as_deref().map(|account| self.name(account)).transpose()?;
         let (account, own) = match (order.action, named) {

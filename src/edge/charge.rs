@@ -7,14 +7,13 @@
 use super::claims::{Claimed, Granted, Ledger, key};
 use super::goods::{Goods, Ready, Served};
 use super::settlement::Unpaid;
-use super::{log, now, replay, respond};
+use super::{log, now, replay, respond, stay_awake};
 use crate::config::{Config, Facilitator, Settle, Verify};
 use crate::gate::{Charge, Standing};
 use crate::http::problem::{Code, Problem};
 use crate::ledger::authorization::{Denial, Event, Movement};
 use crate::ledger::messages::{Claim, Identified, Kept, Mode, Right, StoredAnswer};
 use crate::ledger::outcome::{CLOCK_SECONDS, wait};
-use futures_channel::oneshot::{Sender, channel};
 use serde_json::json;
 use web_sys::Response;
 use worker::{Context, Env, Result};
@@ -43,6 +42,10 @@ impl<'a> Sale<'a> {
             self.charge.payment.facilitator_request(self.charge.requirement, &self.charge.offer.resource).to_string();
         let undecided = self.charge.standing == Standing::Undecided;
         let mut chosen = None;
+        // It cannot sign in: should the answer be lost, its key could be given to nobody.
+        if undecided && self.identified.is_none() && matches!(self.goods, Goods::Package(_)) {
+            return self.refuse(Code::IdentifierRequired.into(), Vec::new());
+        }
         // Only a signature that is known good may claim: a stranger could else burn somebody's nonce. The books are asked
         // before the facilitator: of what we settled ourselves it can only say that it is spent.
         if undecided {
@@ -164,7 +167,7 @@ impl<'a> Sale<'a> {
             return self.refuse(Code::OriginTimeout.into(), Vec::new());
         }
         // A buyer who hangs up now has paid, or may have: the runtime must not drop the books with the connection.
-        let _awake = self.stay_awake();
+        let _awake = stay_awake(self.context);
         match self.settle(claim, request, chosen).await {
             Ok(movement) => self.release(claim, movement, served).await,
             Err(unpaid) => {
@@ -191,7 +194,7 @@ impl<'a> Sale<'a> {
                 return self.refuse(problem, Vec::new());
             }
         };
-        let _awake = self.stay_awake();
+        let _awake = stay_awake(self.context);
         let movement = match self.settle(claim, request, chosen).await {
             Ok(movement) => movement,
             Err(unpaid) => {
@@ -213,7 +216,7 @@ impl<'a> Sale<'a> {
     async fn serve_owed(&self, claim: &Granted, movement: Movement) -> Result<Response> {
         self.note("serve_owed", &json!({ "transaction": movement.transaction }));
         // A buyer who hangs up now has not heard it.
-        let _awake = self.stay_awake();
+        let _awake = stay_awake(self.context);
         let served = self.serve(Some(&movement)).await;
         self.deliver(claim, movement, served).await
     }
@@ -222,7 +225,8 @@ impl<'a> Sale<'a> {
         let until = now().saturating_add(u64::from(self.lease_seconds()));
         let ready = match (&self.goods, paid) {
             // It was reserved for this payment when it was paid.
-            (Goods::Debt(_), Some(_)) => Ready::default(),
+            // What was paid for is delivered, whatever has become of the key since.
+            (Goods::Debt(_) | Goods::Package(_), Some(_)) => Ready::default(),
             _ => self.goods.prepare(self, until).await?,
         };
         self.goods.serve(self, ready, paid).await
@@ -414,16 +418,6 @@ impl<'a> Sale<'a> {
         } else {
             respond::problem(&problem, lines)
         }
-    }
-
-    /// Keeps the request's work going until the guard is dropped, though the client may have gone.
-    fn stay_awake(&self) -> Sender<()> {
-        let (guard, dropped) = channel();
-        self.context.wait_until(async move {
-            // Only ever ends by the guard being dropped.
-            let _ = dropped.await;
-        });
-        guard
     }
 
     pub(super) fn note(&self, what: &str, details: &serde_json::Value) {

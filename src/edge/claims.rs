@@ -145,7 +145,16 @@ impl Ledger {
 
     /// What is in the books, or one nonce of it.
     pub(super) async fn list(&self, nonce: Option<String>) -> Result<Vec<Entry>, NoClaim> {
-        match self.ask(&Command::List { nonce }).await {
+        self.listed(&Command::List { nonce }).await
+    }
+
+    /// The purchases that are settled and were never answered.
+    pub(super) async fn owed_purchases(&self) -> Result<Vec<Entry>, NoClaim> {
+        self.listed(&Command::Owed).await
+    }
+
+    async fn listed(&self, command: &Command) -> Result<Vec<Entry>, NoClaim> {
+        match self.ask(command).await {
             Ok(Reply::Listed { entries }) => Ok(entries),
             Ok(_) => Err(NoClaim::unexpected()),
             Err(error) => Err(NoClaim::unreachable(&error)),

@@ -35,7 +35,7 @@ pub(super) async fn answer(config: &Config, env: &Env, request: &Request, facts:
     let allowed = match facts.path.as_str() {
         CREDITS | DASHBOARD => "GET",
         ROTATE | REVOKE => "POST",
-        path if path.starts_with("/dashboard/") => "GET",
+        path if bookmarked(path).is_some() => "GET",
         _ => return None,
     };
     if let Some(method) = &facts.preflight_for {
@@ -52,12 +52,18 @@ pub(super) async fn answer(config: &Config, env: &Env, request: &Request, facts:
         REVOKE => desk.revoke().await,
         DASHBOARD => respond::page(&pages::dashboard()),
         // The bookmark that people expect: the key goes where no server, log or referrer sees it.
-        path => respond::redirect(&format!("{DASHBOARD}#{}", path.strip_prefix("/dashboard/").unwrap_or_default())),
+        path => respond::redirect(&format!("{DASHBOARD}#{}", bookmarked(path).unwrap_or_default())),
     })
 }
 
+/// The key in a bookmark, in whatever case the rest of it is written: in an URL it must not go on to the origin.
+fn bookmarked(path: &str) -> Option<&str> {
+    let (start, key) = path.split_at_checked(DASHBOARD.len().saturating_add(1))?;
+    start.eq_ignore_ascii_case("/dashboard/").then_some(key)
+}
+
 fn idempotency_key(request: &Request) -> Option<String> {
-    request.headers().get("idempotency-key").ok().flatten().filter(|key| (8..=128).contains(&key.len()))
+    request.headers().get("idempotency-key").ok().flatten().filter(|key| (1..=128).contains(&key.len()))
 }
 
 impl Desk<'_> {

@@ -29,15 +29,26 @@ pub use account::Account;
 pub use gateway::handle;
 pub use payer::Payer;
 
+use futures_channel::oneshot::{Sender, channel};
 use std::future::Future;
 use std::time::Duration;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::WorkerGlobalScope;
-use worker::{AbortController, Date, Delay};
+use worker::{AbortController, Context, Date, Delay};
 
 /// Unix seconds. The clock of a Worker stands still between I/O, which is as fine as money needs.
 fn now() -> u64 {
     Date::now().as_millis().checked_div(1000).unwrap_or_default()
+}
+
+/// Keeps a request's work going until the guard is dropped, though the client may have gone.
+fn stay_awake(context: &Context) -> Sender<()> {
+    let (guard, dropped) = channel();
+    context.wait_until(async move {
+        // Only ever ends by the guard being dropped.
+        let _ = dropped.await;
+    });
+    guard
 }
 
 /// Bytes that nobody can guess.

@@ -3,7 +3,7 @@
 
 use super::within;
 use crate::config::{Config, Origin};
-use crate::gate::our_key;
+use crate::gate::holds_our_key;
 use crate::http::cors;
 use crate::http::headers::{
     Passage, X_EDGE402_PAYER, X_EDGE402_SECRET, X_FORWARDED_HOST, named_by_connection, origins_cookies, reaches_client,
@@ -90,7 +90,7 @@ impl Call<'_> {
             headers.delete(name)?;
         }
         // A key is money: on whatever path it was sent, it is nobody's but ours.
-        if our_key(incoming.get("authorization")?.as_deref(), &self.config.key_prefix).is_some() {
+        if incoming.get("authorization")?.is_some_and(|value| holds_our_key(&value, &self.config.key_prefix)) {
             headers.delete("authorization")?;
         }
         if let Some(cookies) = headers.get("cookie")? {

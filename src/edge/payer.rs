@@ -135,9 +135,11 @@ impl Payer {
     fn turn(&self, command: &Command) -> Result<Reply> {
         let sql = self.state.storage().sql();
         match command {
-            // These two ask only: a stranger's question makes no books.
+            // These ask only: a stranger's question makes no books.
             Command::Look { .. } if !Books::exist(&sql)? => return Ok(Reply::Seen { denial: None }),
-            Command::List { .. } if !Books::exist(&sql)? => return Ok(Reply::Listed { entries: Vec::new() }),
+            Command::List { .. } | Command::Owed if !Books::exist(&sql)? => {
+                return Ok(Reply::Listed { entries: Vec::new() });
+            }
             _ => {}
         }
         let sql = self.sql()?;
@@ -163,6 +165,7 @@ impl Payer {
                 Ok(Reply::Recorded { applied })
             }
             Command::List { nonce } => Ok(Reply::Listed { entries: books.list(nonce.as_deref())? }),
+            Command::Owed => Ok(Reply::Listed { entries: books.owed_purchases()? }),
         }
     }
 

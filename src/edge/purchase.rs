@@ -84,7 +84,9 @@ impl Purchase<'_> {
             at,
         };
         let credited = Accounts::new(self.env).credit(&keys, &paid).await?;
-        let mut body = described(&keys, &credited.key, self.base, self.tops_up.is_none());
+        // A key that was rotated is not said by its purchase any more: whoever overheard that must not have the next one.
+        let with_key = self.tops_up.is_none() && credited.own && credited.key.generation == 0;
+        let mut body = described(&keys, &credited.key, self.base, with_key);
         if let Some(members) = body.as_object_mut() {
             let more = json!({
                 "package": purchase.package,

@@ -16,8 +16,12 @@ pub(super) fn problem(problem: &Problem, more: Lines) -> Result<Response> {
     let body = serde_json::to_string(&problem.document())?;
     let mut lines = common();
     lines.push(("content-type", "application/problem+json".to_owned()));
-    if problem.code == Code::KeyUnknown {
-        lines.push(("www-authenticate", "Bearer realm=\"edge402\", error=\"invalid_token\"".to_owned()));
+    match problem.code {
+        Code::KeyUnknown => {
+            lines.push(("www-authenticate", "Bearer realm=\"edge402\", error=\"invalid_token\"".to_owned()))
+        }
+        Code::SignInRequired => lines.push(("www-authenticate", "Bearer realm=\"edge402\"".to_owned())),
+        _ => {}
     }
     if let Some(seconds) = problem.code.retry_after() {
         lines.push(("retry-after", seconds.to_string()));

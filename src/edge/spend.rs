@@ -2,7 +2,7 @@
 
 use super::accounts::{Accounts, Credited, unexpected};
 use super::origin::{Call, NoAnswer, paid_headers, rebuilt};
-use super::{log, now, random, respond};
+use super::{log, now, random, respond, stay_awake};
 use crate::config::{Config, Credits};
 use crate::credits::messages::{Bought, Command, Reply, Spend as Spending};
 use crate::gate::{Spend, Spender, takes_test_money};
@@ -11,8 +11,9 @@ use crate::http::problem::{Code, Problem};
 use crate::x402::siwx::SignIn;
 use alloy_primitives::hex;
 use serde_json::json;
+use std::time::Duration;
 use web_sys::Response;
-use worker::{Context, Env, Result};
+use worker::{Context, Delay, Env, Result};
 
 /// Seconds that a hold outlives the origin's time-out by (`design.md` section 4).
 const SLACK_SECONDS: u32 = 10;
@@ -48,15 +49,15 @@ impl CreditCall<'_> {
             Ok(outgoing) => outgoing,
             Err(error) => return self.refuse(unreachable(&error.to_string())),
         };
+        // A client that hangs up must neither leave its credits locked nor have made the origin work for nothing.
+        let _awake = stay_awake(self.context);
         let held = match self.hold().await {
             Ok(held) => held,
             Err(problem) => return self.refuse(problem),
         };
         let answer = self.call.paid(outgoing, self.spend.terms.timeout_seconds).await;
-        // Nobody is there to hear it: what was not heard is not charged.
-        let gone = self.call.request.signal().aborted();
         match answer {
-            Ok(answer) if answer.status() < 400 && !gone => {
+            Ok(answer) if answer.status() < 400 => {
                 let headers = match paid_headers(&answer) {
                     Ok(headers) => headers,
                     Err(error) => {
@@ -155,7 +156,15 @@ impl CreditCall<'_> {
             request: self.route.chars().take(LONGEST_REQUEST).collect(),
         };
         let command = Command::Hold { spend: spending.clone(), now: now() };
-        match Accounts::new(self.env).account(account, &command).await? {
+        let accounts = Accounts::new(self.env);
+        let reply = accounts.account(account, &command).await;
+        if reply.is_err() {
+            // It may be held although nobody heard so.
+            let _ = accounts
+                .account(account, &Command::Release { id: spending.id.clone(), status: None, now: now() })
+                .await;
+        }
+        match reply? {
             Reply::Held { available } => Ok(Ok(Held { account: account.to_owned(), spending, available })),
             Reply::Short { available } => Ok(Err(available)),
             Reply::Revoked => Err(Code::KeyRevoked.into()),
@@ -175,7 +184,10 @@ impl CreditCall<'_> {
                     Ok(_) => {
                         log::failure("credits", "a call was answered when its hold was over and its credits spent")
                     }
-                    Err(_) => continue,
+                    Err(_) => {
+                        Delay::from(Duration::from_secs(1)).await;
+                        continue;
+                    }
                 }
                 return;
             }

@@ -56,6 +56,29 @@ impl Network {
         LIVE.contains(&self.0)
     }
 
+    /// Whether its dollars are known to be worth nothing.
+    #[must_use]
+    pub fn is_test(self) -> bool {
+        const TEST: [u64; 15] = [
+            51,
+            1328,
+            1337,
+            2201,
+            11124,
+            31337,
+            43113,
+            80002,
+            84532,
+            421_614,
+            11_142_220,
+            11_155_111,
+            11_155_420,
+            46_630,
+            324_705_682,
+        ];
+        TEST.contains(&self.0)
+    }
+
     /// Its v1 name, where it has one.
     #[must_use]
     pub fn v1_name(self) -> Option<&'static str> {

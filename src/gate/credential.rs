@@ -36,6 +36,14 @@ pub(super) fn credential<'a>(config: &Config, facts: &'a Facts) -> Result<Creden
     }
 }
 
+/// Whether a key of ours stands anywhere in an `Authorization`, however oddly: what is no key to us in that dress is money to
+/// whoever reads it.
+#[must_use]
+pub fn holds_our_key(authorization: &str, prefix: &str) -> bool {
+    our_key(Some(authorization), prefix).is_some()
+        || ["live", "test"].iter().any(|kind| authorization.contains(&format!("{prefix}_{kind}_")))
+}
+
 /// A bearer token is ours if it begins with our prefix; any other `Authorization` is the origin's, and passes.
 #[must_use]
 pub fn our_key<'a>(authorization: Option<&'a str>, prefix: &str) -> Option<&'a str> {

@@ -26,7 +26,7 @@ mod checks;
 mod credential;
 mod spending;
 
-pub use credential::our_key;
+pub use credential::{holds_our_key, our_key};
 pub use spending::{advertised as advertised_sign_in, chains, signed_in, takes_test_money};
 
 /// What the gate needs to know of a request.

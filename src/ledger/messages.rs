@@ -165,6 +165,8 @@ pub enum Command {
         /// The answer.
         answer: Option<StoredAnswer>,
     },
+    /// The purchases that are settled and whose answer was never released.
+    Owed,
     /// Everything that is in the books, for an operator; or one authorization.
     List {
         /// Only the authorizations with this nonce.

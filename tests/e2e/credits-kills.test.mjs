@@ -16,9 +16,9 @@ const ROUTES = { 'GET /weather/*': { price: '$0.001', timeout_seconds: 1 }, 'GET
 const vars = stack.vars({ ROUTES, PACKAGES, FACILITATORS: [{ url: stack.proxy.url, timeout_seconds: 4 }] });
 let worker = await startWorker({ vars, secrets: SECRETS });
 after(stopEverything);
-const restart = async () => {
+const restart = async (more) => {
   await worker.kill();
-  worker = await startWorker({ vars, secrets: SECRETS, persist: worker.persistPath });
+  worker = await startWorker({ vars: { ...vars, ...more }, secrets: SECRETS, persist: worker.persistPath });
 };
 
 test('a hold whose Worker died is back within its time, and is held until then', async () => {
@@ -70,7 +70,8 @@ for (const [name, settles] of [
     await dying.ready;
     dying.release();
     await hit.opened;
-    await restart();
+    // Meanwhile the operator has changed the package: what was bought is what was claimed.
+    await restart({ PACKAGES: { small: { price: '$1', credits: 60 } } });
     stack.proxy.reset();
     dead.open();
     await assert.rejects(dying.response);
@@ -85,6 +86,7 @@ for (const [name, settles] of [
     assert.equal((await stack.chain.transfers({ from: buyer.address })).length, 1);
     const { entries, balance } = await entriesOf(worker.url, key);
     assert.deepEqual([entries.length, balance], [1, 5]);
+    await restart();
   });
 }
 

@@ -4,9 +4,10 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { atOnce, authorize, call, challengeOf, effectsOf, prepare, receiptsOf, spellings, startStack, until, withoutEffect } from './helpers.mjs';
 import { bearer, buy, creditsOf, entriesOf, operator, PACKAGES, SECRETS, spend } from './credits.mjs';
-import { newId, withId } from './identified.mjs';
+import { ADMIN_TOKEN, newId, withId } from './identified.mjs';
+import { gate } from './points.mjs';
 import { payV2 } from './stack/client.mjs';
-import { stopEverything } from './stack/processes.mjs';
+import { sleep, stopEverything } from './stack/processes.mjs';
 import { startWorker } from './stack/worker.mjs';
 
 const stack = await startStack();
@@ -147,6 +148,11 @@ test('32 copies of one purchase at once: one key, one transfer', async () => {
   assert.equal(thief.status, 409, thief.text);
   assert.doesNotMatch(thief.text, /e402_/);
   assert.equal((await creditsOf(url, key)).available, 5);
+  // Whoever overheard the purchase must not have the key that replaces its own.
+  assert.equal((await call(url, '/api/credits/rotate', { method: 'POST', headers: bearer(key) })).status, 200);
+  const late = await withoutEffect(stack, () => call(url, '/api/buy-credits/small', { method: 'POST', headers }));
+  assert.deepEqual([late.status, late.json().key], [200, undefined]);
+  assert.doesNotMatch(late.text, /e402_test_/);
 });
 
 test('a payment copied from the chain buys nothing, in whatever dress', async () => {
@@ -208,11 +214,34 @@ test('a key never reaches the origin, on whatever path, and another bearer does'
   for (const [target, authorization, arrives] of [
     ['/weather/lisbon', `Bearer ${key}`, false], ['/free', `Bearer ${key}`, false], ['/free', `bearer ${key}`, false],
     ['/free', 'Bearer e402_test_nonsense', false], ['/free', 'Bearer theirs', true],
+    ['/free', `Token ${key}`, false], ['/free', key, false], ['/free', `Bearer theirs, Bearer ${key}`, false],
   ]) {
     stack.origin.calls.length = 0;
     await call(url, target, { headers: { authorization } });
     assert.equal(stack.origin.calls.length, 1, target);
     assert.equal(stack.origin.calls[0].headers.authorization, arrives ? authorization : undefined, `${target} ${authorization}`);
+  }
+});
+
+test('a client that hangs up has paid for what the origin answered, and locks nothing', async () => {
+  const { key } = (await operator(url, { action: 'mint', credits: 2 })).json();
+  for (const [target, available] of [['/status/500', 2], ['/weather/lisbon', 1]]) {
+    const held = gate();
+    stack.origin.gate = () => held.opened;
+    const calls = stack.origin.calls.length;
+    const leaving = prepare(url, target, { headers: bearer(key) });
+    await leaving.ready;
+    leaving.release();
+    await until('the origin is asked', () => stack.origin.calls.length > calls);
+    leaving.socket.resetAndDestroy();
+    await sleep(200);
+    stack.origin.gate = undefined;
+    held.open();
+    const shown = await until('it has ended', async () => {
+      const now = await creditsOf(url, key);
+      return now.held === 0 && now;
+    }, 15);
+    assert.equal(shown.available, available, target);
   }
 });
 
@@ -234,10 +263,13 @@ test('an operator mints, tops up, refunds and revokes, each once', async () => {
   assert.equal((await spend(url, key)).status, 403);
   for (const [bad, idempotency] of [[{ action: 'mint' }, 'a'], [{ action: 'mint', credits: 0 }, 'b'], [{ action: 'give', credits: 1 }, 'c'],
     [{ action: 'mint', credits: 1, extra: 1 }, 'd'], [{ action: 'top_up', credits: 1 }, 'e'], [{ action: 'mint', credits: 1 }, undefined],
+    [{ action: 'mint', credits: 1, expires_at: 1 }, 'i'], [{ action: 'mint', credits: 1, expires_at: 2 ** 53 }, 'j'],
     [{ action: 'mint', credits: 1.5 }, 'f'], [{ action: 'mint', credits: -1 }, 'g'], ['nonsense', 'h']]) {
     const response = await operator(url, bad, idempotency ?? null);
     assert.equal(response.status, 400, `${JSON.stringify(bad)}: ${response.text}`);
   }
+  assert.equal((await operator(url, { action: 'mint', credits: 1 }, 'a')).status, 200, 'a refused order does not use its Idempotency-Key up');
+  assert.equal((await call(url, '/api/admin/creditsfoo', { method: 'POST', headers: bearer(ADMIN_TOKEN), body: '{}' })).status, 404);
   assert.equal((await call(url, '/api/admin/credits', { method: 'POST', headers: bearer(key), body: '{}' })).status, 401);
 });
 

@@ -172,6 +172,7 @@ impl World {
                 None => books.give_up_copy(key),
             }
             .map(|applied| Reply::Recorded { applied }),
+            Command::Owed => books.owed_purchases().map(|entries| Reply::Listed { entries }),
             Command::List { nonce } => books.list(nonce.as_deref()).map(|entries| Reply::Listed { entries }),
         }
         .unwrap();

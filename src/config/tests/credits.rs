@@ -89,3 +89,17 @@ fn every_mistake_about_credits_is_named() {
     alone["ROUTES"] = json!({ "GET /a": { "price": "$1", "credits": 2 } });
     assert_eq!(paths(&alone), ["ROUTES.\"GET /a\".credits"]);
 }
+
+#[test]
+fn money_of_which_nothing_is_known_is_not_mixed_with_other_money() {
+    let asset = json!([{ "network": "eip155:480", "address": "0x79A02482A880bCE3F13e09Da970dC34db4CD24d1", "name": "USDC", "version": "2", "decimals": 6, "symbol": "USDC" }]);
+    let mut mixed = sold();
+    mixed["ASSETS"] = asset;
+    mixed["NETWORKS"] = json!(["eip155:84532", "eip155:480"]);
+    assert_eq!(paths(&mixed), ["PACKAGES"]);
+    mixed["NETWORKS"] = json!(["eip155:480"]);
+    assert_eq!(paths(&mixed), Vec::<String>::new());
+    mixed["NETWORKS"] = json!(["eip155:84532", "eip155:8453"]);
+    mixed["ASSETS"] = json!([]);
+    assert_eq!(paths(&mixed), Vec::<String>::new(), "test and real money are told apart");
+}

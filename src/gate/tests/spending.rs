@@ -70,6 +70,21 @@ fn a_challenge_invites_a_wallet_to_sign_in_where_credits_are_taken() {
     assert_eq!(extensions("/never/x").get("sign-in-with-x"), None);
 }
 
+#[test]
+fn a_key_is_kept_from_the_origin_in_any_dress() {
+    let key = key(&selling(), true);
+    for dress in [
+        format!("Bearer {key}"),
+        format!("Bearer\t{key}"),
+        key.clone(),
+        format!("Token {key}"),
+        format!("Bearer x, Bearer \"{key}\""),
+    ] {
+        assert!(holds_our_key(&dress, "e402"), "{dress}");
+    }
+    assert!(!holds_our_key("Bearer theirs", "e402") && !holds_our_key("Basic ZTQwMg==", "e402"));
+}
+
 /// The payment is public once it has settled: with another key beside it, it must be another claim.
 #[test]
 fn a_top_up_is_bound_to_the_account_that_it_fills() {

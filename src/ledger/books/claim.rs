@@ -1,6 +1,6 @@
 //! Who may have an authorization, and what for.
 
-use super::{Books, Found, KEEP_SECONDS, listed};
+use super::{Books, Found, KEEP_SECONDS, NEVER, listed};
 use crate::ledger::authorization::{
     Denial, EXPOSED, FREE, FREE_AFTER_LEASE, IDENTIFIER_FREE, State, denial, forbids_challenge, may_claim_again,
     may_serve_owed,
@@ -122,7 +122,8 @@ impl<S: Sql> Books<'_, S> {
                 identified.fingerprint.as_str().into(),
                 claim.key.asset.as_str().into(),
                 claim.key.nonce.as_str().into(),
-                claim.valid_before.saturating_add(KEEP_SECONDS).into(),
+                // A key is said again for as long as there is an account.
+                if claim.purchase.is_some() { NEVER } else { claim.valid_before.saturating_add(KEEP_SECONDS) }.into(),
             ],
         )?;
         Ok(())

@@ -14,11 +14,23 @@ impl<S: Sql> Books<'_, S> {
     /// # Errors
     /// The database's.
     pub fn list(&self, nonce: Option<&str>) -> Result<Vec<Entry>, S::Error> {
+        self.entries("?1 IS NULL OR nonce = ?1", nonce)
+    }
+
+    /// Purchases that are settled and were never answered: whoever proves to be the payer has them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn owed_purchases(&self) -> Result<Vec<Entry>, S::Error> {
+        self.entries("?1 IS NULL AND purchase IS NOT NULL AND state = 'settled' AND answered = 0", None)
+    }
+
+    fn entries(&self, which: &str, nonce: Option<&str>) -> Result<Vec<Entry>, S::Error> {
         let rows = self.sql.run(
-            "SELECT network, asset, nonce, payer, pay_to, value, mode, state, answered, transaction_hash, evidence, reason,
+            &format!("SELECT network, asset, nonce, payer, pay_to, value, mode, state, answered, transaction_hash, evidence, reason,
                  tries, again_at, valid_before, claimed_at, changed_at, lease_until, purchase
-             FROM authorizations WHERE ?1 IS NULL OR nonce = ?1
-             ORDER BY state IN ('failed', 'unknown', 'lapsed') DESC, claimed_at DESC, nonce LIMIT ?2",
+             FROM authorizations WHERE {which}
+             ORDER BY state IN ('failed', 'unknown', 'lapsed') DESC, claimed_at DESC, nonce LIMIT ?2"),
             &[nonce.into(), MOST.into()],
         )?;
         Ok(rows

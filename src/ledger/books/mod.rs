@@ -11,6 +11,7 @@ mod schedule;
 #[cfg(test)]
 mod tests;
 
+use schedule::NEVER;
 pub use schedule::{KEEP_SECONDS, Outstanding};
 
 use super::authorization::{Evidence, Movement, Standing, State};

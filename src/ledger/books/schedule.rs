@@ -9,6 +9,9 @@ use crate::ledger::sql::Sql;
 /// How long what moved no money is kept after its authorization can no longer settle, in seconds.
 pub const KEEP_SECONDS: u64 = 3_600;
 
+/// What is kept for ever is kept until then: SQLite's integers end there on their way through JavaScript.
+pub(super) const NEVER: u64 = (1 << 53) - 1;
+
 /// What the alarm tries to bring to an end.
 const OPEN: [State; 4] = [State::Settling, State::Unknown, State::Due, State::Failed];
 
@@ -106,10 +109,10 @@ impl<S: Sql> Books<'_, S> {
                      UNION ALL SELECT min(again_at) FROM authorizations WHERE state IN ({}) AND again_at IS NOT NULL
                      UNION ALL SELECT min(valid_before) + ?1 FROM authorizations WHERE state IN ('released', 'refused')
                      UNION ALL SELECT min(until) FROM answers
-                     UNION ALL SELECT min(until) FROM identifiers)",
+                     UNION ALL SELECT min(until) FROM identifiers WHERE until < ?2)",
                 listed(&OPEN)
             ),
-            &[KEEP_SECONDS.into()],
+            &[KEEP_SECONDS.into(), NEVER.into()],
         )?;
         Ok(rows.first().and_then(|row| row.optional_number(0)))
     }
