@@ -225,8 +225,7 @@ impl<'a> Sale<'a> {
         let until = now().saturating_add(u64::from(self.lease_seconds()));
         let ready = match (&self.goods, paid) {
             // It was reserved for this payment when it was paid.
-            // What was paid for is delivered, whatever has become of the key since.
-            (Goods::Debt(_) | Goods::Package(_), Some(_)) => Ready::default(),
+            (Goods::Debt(_), Some(_)) => Ready::default(),
             _ => self.goods.prepare(self, until).await?,
         };
         self.goods.serve(self, ready, paid).await

@@ -1,5 +1,6 @@
 //! A request comes in, a response goes out: facts to the gate, its decision to whoever carries it out.
 
+use super::accounts::Accounts;
 use super::charge::Sale;
 use super::debts;
 use super::facilitator::candidates;
@@ -44,8 +45,7 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
     let visit = Visit { config, env: &env, context: &context, request: &request, facts: &facts };
     // Before the routes: a pattern for everything must not sell a debt as a call.
     if facts.path.starts_with(debts::PREFIX) && facts.preflight_for.is_none() {
-        let pays = facts.payment_signature.is_some() || facts.x_payment.is_some();
-        match (debts::find(config, &env, &facts.path, pays).await, CanonicalPath::new(&facts.path)) {
+        match (debts::find(config, &env, &facts.path, pays(&facts)).await, CanonicalPath::new(&facts.path)) {
             (debts::Found::Answer(answer), _) => return answer,
             (debts::Found::Payable(debt, terms), Ok(path)) => {
                 return visit.priced(&terms, &path, Some(Goods::Debt(&debt))).await;
@@ -139,12 +139,14 @@ impl Visit<'_> {
             context: self.context,
             route: &route,
         };
-        match doubt {
-            None => sale.run().await,
-            Some(challenge) => match sale.recover().await? {
-                Some(response) => Ok(response),
-                None => self.challenge(challenge),
-            },
+        let revoked = matches!(&sale.goods, Goods::Package(purchase) if purchase.revoked);
+        if doubt.is_none() && !revoked {
+            return sale.run().await;
+        }
+        match (sale.recover().await?, doubt) {
+            (Some(response), _) => Ok(response),
+            (None, Some(challenge)) if !revoked => self.challenge(challenge),
+            (None, _) => respond::problem(&Code::KeyRevoked.into(), Vec::new()),
         }
     }
 
@@ -176,6 +178,10 @@ impl Visit<'_> {
     }
 }
 
+const fn pays(facts: &Facts) -> bool {
+    facts.payment_signature.is_some() || facts.x_payment.is_some()
+}
+
 /// A package: the path names it, and a key beside the payment names the account that it goes to.
 async fn sell_credits(
     config: &Config,
@@ -203,7 +209,16 @@ async fn sell_credits(
         None => None,
     };
     facts.tops_up = tops_up.as_ref().map(|key| key.account.clone());
-    let purchase = Purchase { credits, prefix: &config.key_prefix, package, tops_up, env, base: &facts.base };
+    let mut revoked = false;
+    if let Some(key) = &tops_up {
+        match Accounts::new(env).shown(key, 0).await {
+            Ok(_) => {}
+            // What was paid for before it was revoked is delivered all the same; nothing else is sold for it.
+            Err(problem) if problem.code == Code::KeyRevoked && pays(&facts) => revoked = true,
+            Err(problem) => return respond::problem(&problem, Vec::new()),
+        }
+    }
+    let purchase = Purchase { credits, prefix: &config.key_prefix, package, tops_up, revoked, env, base: &facts.base };
     let terms = purchase.terms();
     if terms.requirements.is_empty() {
         return respond::problem(&Code::KeyOfAnotherKind.into(), Vec::new());

@@ -34,7 +34,7 @@ impl Goods<'_> {
                 let outgoing = call.prepare(Passage::Paid, Some(&payer));
                 outgoing.map(|outgoing| Ready(Some(outgoing))).map_err(|error| unreachable(&error.to_string()))
             }
-            Self::Package(purchase) => purchase.prepare().await.map(|()| Ready(None)),
+            Self::Package(_) => Ok(Ready(None)),
             Self::Debt(debt) => debt.reserve(paying(sale), until).await.map(|()| Ready(None)),
         }
     }

@@ -22,6 +22,8 @@ pub(super) struct Purchase<'a> {
     pub(super) package: &'a Package,
     /// The key whose account is topped up.
     pub(super) tops_up: Option<Key>,
+    /// That key is none any more: only what was paid for before is delivered.
+    pub(super) revoked: bool,
     pub(super) env: &'a Env,
     /// Scheme and authority as the client sees them.
     pub(super) base: &'a str,
@@ -36,14 +38,6 @@ impl Purchase<'_> {
             terms.requirements.retain(|requirement| requirement.asset.network.is_live() == key.live);
         }
         terms
-    }
-
-    /// Before any money moves: a key that is none any more is topped up by nobody.
-    pub(super) async fn prepare(&self) -> Result<(), Problem> {
-        match &self.tops_up {
-            Some(key) => Accounts::new(self.env).shown(key, 0).await.map(|_| ()),
-            None => Ok(()),
-        }
     }
 
     /// What the books are told that this payment buys.

@@ -91,6 +91,13 @@ test('the price of a package is its own, and its payment buys nothing else', asy
   assert.equal((await call(url, '/api/buy-credits/small')).status, 405);
 });
 
+test('a wallet that cannot sign in names its purchase', async () => {
+  const payment = await authorize(url, '/api/buy-credits/small', await rich(), { method: 'POST' });
+  const dressed = spellings(payment.requirement, { ...payment.signed, signature: `${payment.signed.signature}00` });
+  const response = await withoutEffect(stack, () => call(url, '/api/buy-credits/small', { method: 'POST', headers: dressed.v2 }));
+  assert.deepEqual([response.status, response.json().code], [400, 'identifier_required'], response.text);
+});
+
 test('a call costs its own credits, or its price over the dearest credit, rounded up', async () => {
   const { key } = await buy(stack, url);
   const charged = async (target) => (await spend(url, key, target)).headers['x-credits-charged'];
@@ -207,6 +214,29 @@ test('no key, another key, a changed key, a revoked key', async () => {
       call(url, '/api/buy-credits/small', { method: 'POST', headers: { ...payment.v2, ...bearer(bad) } }));
     assert.equal(response.status, status, response.text);
   }
+  assert.equal((await call(url, '/api/buy-credits/small', { method: 'POST', headers: bearer(next) })).status, 403, 'never a 402');
+  // The payment is as good as before.
+  assert.equal((await call(url, '/api/buy-credits/small', { method: 'POST', headers: payment.v2 })).status, 200);
+});
+
+test('a top-up that was owed when its key was revoked is delivered to its account, and to no other', async () => {
+  const { key, account } = await buy(stack, url);
+  const buyer = await rich();
+  const payment = await authorize(url, '/api/buy-credits/small', buyer, { method: 'POST' });
+  stack.proxy.fault = (path) => (path === '/settle' ? { forward: true, status: 500, raw: 'broken' } : undefined);
+  const ask = (more) => call(url, '/api/buy-credits/small', { method: 'POST', headers: { ...payment.v2, ...more } });
+  assert.equal((await ask(bearer(key))).status, 503);
+  stack.proxy.reset();
+  assert.equal((await call(url, '/api/credits/revoke', { method: 'POST', headers: bearer(key) })).status, 200);
+  const other = (await operator(url, { action: 'mint', credits: 1 })).json().key;
+  const delivered = await until('the alarm has found out', async () => {
+    for (const thief of [bearer(other), {}]) assert.ok([409, 503].includes((await ask(thief)).status));
+    const now = await ask(bearer(key));
+    return now.status === 200 && now;
+  });
+  assert.equal(delivered.json().account, account);
+  assert.deepEqual([(await entriesOf(url, account)).balance, (await creditsOf(url, other)).available], [10, 1]);
+  assert.equal((await ask(bearer(key))).status, 409);
 });
 
 test('a key never reaches the origin, on whatever path, and another bearer does', async () => {
