@@ -109,7 +109,10 @@ impl Visit<'_> {
             Decision::Charge(charge) => self.sell(&charge, &support, goods, None).await,
             Decision::Doubt(challenge, charge) => self.sell(&charge, &support, goods, Some(&challenge)).await,
             Decision::Spend(spend) => self.spend(&spend).await,
-            decision => self.unpriced(decision).await,
+            decision => match goods.as_ref().and_then(Goods::only_what_is_owed) {
+                Some(code) => respond::problem(&code.into(), Vec::new()),
+                None => self.unpriced(decision).await,
+            },
         }
     }
 
@@ -139,14 +142,13 @@ impl Visit<'_> {
             context: self.context,
             route: &route,
         };
-        let revoked = matches!(&sale.goods, Goods::Package(purchase) if purchase.revoked);
-        if doubt.is_none() && !revoked {
-            return sale.run().await;
-        }
-        match (sale.recover().await?, doubt) {
-            (Some(response), _) => Ok(response),
-            (None, Some(challenge)) if !revoked => self.challenge(challenge),
-            (None, _) => respond::problem(&Code::KeyRevoked.into(), Vec::new()),
+        match (sale.goods.only_what_is_owed(), doubt) {
+            (None, None) => sale.run().await,
+            (code, doubt) => match (sale.recover().await?, code, doubt) {
+                (Some(response), ..) => Ok(response),
+                (None, None, Some(challenge)) => self.challenge(challenge),
+                (None, code, _) => respond::problem(&code.unwrap_or(Code::NoSuchRoute).into(), Vec::new()),
+            },
         }
     }
 
@@ -191,8 +193,18 @@ async fn sell_credits(
     request: &Request,
     mut facts: Facts,
 ) -> Result<Response> {
-    let (Some(package), Ok(path)) = (credits.package(&facts.path), CanonicalPath::new(&facts.path)) else {
+    let Ok(path) = CanonicalPath::new(&facts.path) else {
         return respond::problem(&Code::NoSuchRoute.into(), Vec::new());
+    };
+    let mut only_what_is_owed = None;
+    let package = match (credits.package(&facts.path), credits.packages.first()) {
+        (Some(package), _) => package,
+        // A package that is gone may have been paid for while it was there. What it was, the books know.
+        (None, Some(any)) if pays(&facts) => {
+            only_what_is_owed = Some(Code::NoSuchRoute);
+            any
+        }
+        _ => return respond::problem(&Code::NoSuchRoute.into(), Vec::new()),
     };
     if let Some(method) = &facts.preflight_for {
         return respond::preflight(method, request.headers().get("access-control-request-headers")?.as_deref());
@@ -209,16 +221,18 @@ async fn sell_credits(
         None => None,
     };
     facts.tops_up = tops_up.as_ref().map(|key| key.account.clone());
-    let mut revoked = false;
     if let Some(key) = &tops_up {
         match Accounts::new(env).shown(key, 0).await {
             Ok(_) => {}
             // What was paid for before it was revoked is delivered all the same; nothing else is sold for it.
-            Err(problem) if problem.code == Code::KeyRevoked && pays(&facts) => revoked = true,
+            Err(problem) if problem.code == Code::KeyRevoked && pays(&facts) => {
+                only_what_is_owed = only_what_is_owed.or(Some(Code::KeyRevoked));
+            }
             Err(problem) => return respond::problem(&problem, Vec::new()),
         }
     }
-    let purchase = Purchase { credits, prefix: &config.key_prefix, package, tops_up, revoked, env, base: &facts.base };
+    let purchase =
+        Purchase { credits, prefix: &config.key_prefix, package, tops_up, only_what_is_owed, env, base: &facts.base };
     let terms = purchase.terms();
     if terms.requirements.is_empty() {
         return respond::problem(&Code::KeyOfAnotherKind.into(), Vec::new());

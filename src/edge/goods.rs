@@ -73,6 +73,14 @@ impl Goods<'_> {
         }
     }
 
+    /// Why nothing is sold here but what is owed; nothing where it is.
+    pub(super) const fn only_what_is_owed(&self) -> Option<Code> {
+        match self {
+            Self::Package(purchase) => purchase.only_what_is_owed,
+            Self::Call(_) | Self::Debt(_) => None,
+        }
+    }
+
     /// Whether the client has hung up.
     pub(super) fn is_gone(&self) -> bool {
         match self {

@@ -22,8 +22,8 @@ pub(super) struct Purchase<'a> {
     pub(super) package: &'a Package,
     /// The key whose account is topped up.
     pub(super) tops_up: Option<Key>,
-    /// That key is none any more: only what was paid for before is delivered.
-    pub(super) revoked: bool,
+    /// Why nothing is sold, where only what was paid for before is delivered: its key is revoked, or its package is gone.
+    pub(super) only_what_is_owed: Option<Code>,
     pub(super) env: &'a Env,
     /// Scheme and authority as the client sees them.
     pub(super) base: &'a str,

@@ -90,6 +90,29 @@ for (const [name, settles] of [
   });
 }
 
+test('a package that is gone is delivered to who has paid for it, and sold to nobody', async () => {
+  const buyer = await stack.buyer(10_000_000n);
+  const [paid, unpaid] = [await authorize(worker.url, '/api/buy-credits/small', buyer, { method: 'POST' }), await authorize(worker.url, '/api/buy-credits/small', buyer, { method: 'POST' })];
+  const headers = withId(paid, newId());
+  stack.proxy.fault = (path) => (path === '/settle' ? { forward: true, status: 500, raw: 'broken' } : undefined);
+  const ask = (how) => call(worker.url, '/api/buy-credits/small', { method: 'POST', headers: how });
+  assert.equal((await ask(headers)).status, 503);
+  stack.proxy.reset();
+  await restart({ PACKAGES: { other: { price: '$1', credits: 60 } } });
+  const found = await until('the alarm has found out', async () => {
+    const now = await ask(headers);
+    return now.status === 200 && now;
+  }, 60);
+  assert.equal((await creditsOf(worker.url, found.json().key)).available, 5);
+  assert.equal((await ask(withId(paid, newId()))).status, 409);
+  // Of the same price, and signed for what is gone.
+  assert.equal((await ask(unpaid.v2)).status, 404);
+  assert.equal((await ask({})).status, 404);
+  assert.equal((await ask({ 'X-PAYMENT': 'nonsense' })).status, 404);
+  assert.equal((await stack.chain.transfers({ from: buyer.address })).length, 1);
+  await restart();
+});
+
 test('a key outlives its Worker, and so do its credits', async () => {
   const { key } = await buy(stack, worker.url);
   assert.equal((await spend(worker.url, key)).status, 200);
