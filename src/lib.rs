@@ -8,12 +8,15 @@
 
 pub mod config;
 pub mod credits;
+pub mod discovery;
 #[cfg(feature = "edge")]
 pub mod edge;
 pub mod evm;
 pub mod gate;
 pub mod http;
+pub mod json;
 pub mod ledger;
+pub mod mcp;
 pub mod money;
 pub mod pages;
 pub mod strict_json;

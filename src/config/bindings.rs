@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub type Bindings = BTreeMap<String, Value>;
 
 /// Every variable that means something here.
-pub(super) const KNOWN: [&str; 19] = [
+pub(super) const KNOWN: [&str; 24] = [
     "ORIGIN",
     "PAY_TO",
     "NETWORKS",
@@ -29,10 +29,15 @@ pub(super) const KNOWN: [&str; 19] = [
     "CREDIT_VALUE",
     "KEY_SECRET",
     "KEY_SECRET_PREVIOUS",
+    "SERVICE",
+    "DISCOVERY",
+    "OPENAPI",
+    "MCP",
+    "TOOLS",
 ];
 
 /// These may go on in `NAME_1`, `NAME_2`, …
-const SPLITTABLE: [&str; 4] = ["ROUTES", "ASSETS", "FACILITATORS", "PACKAGES"];
+const SPLITTABLE: [&str; 5] = ["ROUTES", "ASSETS", "FACILITATORS", "PACKAGES", "TOOLS"];
 
 /// Variables of the plan that this version does not act on: set, they would promise what does not happen.
 const NOT_YET: [&str; 1] = ["ORIGIN_SIGNING_KEY"];
@@ -45,7 +50,7 @@ pub(super) fn check_names(bindings: &Bindings, mistakes: &mut Mistakes) {
             if base != name && !SPLITTABLE.contains(&base) {
                 mistakes.add(
                     name,
-                    "only ROUTES, ASSETS, FACILITATORS and PACKAGES can be split",
+                    "only ROUTES, ASSETS, FACILITATORS, PACKAGES and TOOLS can be split",
                     format!("write it as {base}"),
                 );
             }
@@ -144,19 +149,9 @@ pub(super) struct Members<'a> {
 }
 
 impl<'a> Members<'a> {
-    pub(super) fn new(
-        path: &'a str,
-        members: &'a Map<String, Value>,
-        known: &[&str],
-        not_yet: &[&str],
-        mistakes: &mut Mistakes,
-    ) -> Self {
+    pub(super) fn new(path: &'a str, members: &'a Map<String, Value>, known: &[&str], mistakes: &mut Mistakes) -> Self {
         for key in members.keys().filter(|key| !known.contains(&key.as_str())) {
-            if not_yet.contains(&key.as_str()) {
-                mistakes.add(format!("{path}.{key}"), "is not there yet in this version", "remove it");
-            } else {
-                mistakes.add(format!("{path}.{key}"), "is not a setting", format!("use one of: {}", known.join(", ")));
-            }
+            mistakes.add(format!("{path}.{key}"), "is not a setting", format!("use one of: {}", known.join(", ")));
         }
         Self { path, members }
     }

@@ -1,11 +1,13 @@
 //! What prepaid credits are sold for: `PACKAGES`, `CREDIT_VALUE` and the secrets that keys are made with.
 
+use super::about::About;
 use super::bindings::{self, Bindings, Members};
 use super::cdp::Secrets;
 use super::mistakes::Mistakes;
 use super::offer::Offer;
 use super::parts::{self, Secret};
 use super::route::{self, Identifier, Route, Settle, Terms, Verify};
+use super::template::Template;
 use crate::credits::key::Keys;
 use crate::credits::value::CreditValue;
 use crate::evm::network::Network;
@@ -148,7 +150,7 @@ fn package(path: &str, name: &str, value: &Value, offer: &Offer, mistakes: &mut 
         mistakes.add(path, "is not a table", "write { price = \"$1\", credits = 5 }");
         return None;
     };
-    let members = Members::new(path, members, &["price", "credits", "expires_days", "description"], &[], mistakes);
+    let members = Members::new(path, members, &["price", "credits", "expires_days", "description"], mistakes);
     let price_path = members.path("price");
     let price = route::price(&price_path, members.get("price"), mistakes);
     if members.get("credits").is_none() {
@@ -188,6 +190,7 @@ fn package(path: &str, name: &str, value: &Value, offer: &Offer, mistakes: &mut 
             replay_seconds: 0,
             max_exposure: None,
             credits: None,
+            about: About { template: Template::literal(&format!("{BUY_PREFIX}{name}")), ..About::default() },
         },
     })
 }

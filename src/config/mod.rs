@@ -2,24 +2,32 @@
 //!
 //! The same code runs in three places: `make check` before a deployment, the first request after it, and the tests.
 
+mod about;
 mod bindings;
 mod cdp;
 mod credits;
+mod discovery;
 mod mistakes;
 mod offer;
 mod parts;
 mod pattern;
 mod route;
 mod rpc;
+mod template;
+mod tools;
 #[cfg(not(target_family = "wasm"))]
 pub mod wrangler;
 
+pub use about::{About, BODY, BodyType, Input, Output, sample};
 pub use bindings::Bindings;
 pub use credits::{BUY_PREFIX, Credits, Package};
+pub use discovery::{AtOrigin, Discovery, Document, Placement};
 pub use mistakes::{Mistake, Mistakes};
 pub use parts::{ChallengeBody, Facilitator, Origin, Secret, Unrouted};
 pub use pattern::Pattern;
 pub use route::{Identifier, Route, SETTLE_MARGIN_SECONDS, Settle, Terms, Verify};
+pub use template::{Part, Template, escaped};
+pub use tools::{ToolPrice, Tools};
 
 use crate::evm::network::Network;
 use crate::http::path::CanonicalPath;
@@ -51,6 +59,10 @@ pub struct Config {
     pub rpc: Vec<(Network, Secret)>,
     /// Prepaid credits, where packages are sold.
     pub credits: Option<Credits>,
+    /// How the API is found.
+    pub discovery: Discovery,
+    /// The origin's MCP server, whose tools are priced.
+    pub tools: Option<Tools>,
 }
 
 /// A path whose price depends on how tolerantly the origin reads it (`/free;x`, `/paid.`).
@@ -92,6 +104,9 @@ impl Config {
         if let Some(credits) = &credits {
             credits::check_networks(credits, &routes, &mut mistakes);
         }
+        let mut discovery = discovery::discovery(bindings, &mut mistakes);
+        let tools = tools::tools(bindings, &offer, value, &routes, &mut mistakes);
+        discovery::check(&mut discovery, tools.as_ref(), &routes, &mut mistakes);
         let rpc = rpc::rpc(bindings, &mut mistakes);
         match origin {
             Some(origin) if mistakes.is_empty() => {
@@ -107,6 +122,8 @@ impl Config {
                     admin_token,
                     rpc,
                     credits,
+                    discovery,
+                    tools,
                 };
                 Ok((config, unseen))
             }

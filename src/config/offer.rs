@@ -119,7 +119,7 @@ fn asset(path: &str, value: &Value, mistakes: &mut Mistakes) -> Option<Asset> {
             "describe the token whole: nothing about money is guessed",
         );
     }
-    let members = Members::new(path, members, &MEMBERS, &[], mistakes);
+    let members = Members::new(path, members, &MEMBERS, mistakes);
     let network = members.text("network", mistakes).and_then(|text| {
         let parsed = text.parse::<Network>().ok();
         if parsed.is_none() {

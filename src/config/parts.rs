@@ -172,7 +172,7 @@ fn facilitator(path: &str, value: &Value, key: Option<&CdpKey>, mistakes: &mut M
             timeout_seconds: FACILITATOR_SECONDS,
         }),
         Value::Object(members) => {
-            let members = Members::new(path, members, &["url", "headers", "timeout_seconds", "auth"], &[], mistakes);
+            let members = Members::new(path, members, &["url", "headers", "timeout_seconds", "auth"], mistakes);
             let headers = facilitator_headers(&members, mistakes);
             let cdp = if facilitator_auth(&members, &headers, mistakes) { key.cloned() } else { None };
             let timeout_seconds = members.seconds("timeout_seconds", 180, mistakes).unwrap_or(FACILITATOR_SECONDS);

@@ -101,6 +101,24 @@ impl Pattern {
             })
     }
 
+    /// Whether it names exactly this path, without a parameter.
+    #[must_use]
+    pub fn is_literally(&self, path: &[String]) -> bool {
+        !self.rest
+            && self.segments.len() == path.len()
+            && self
+                .segments
+                .iter()
+                .zip(path)
+                .all(|(segment, actual)| matches!(segment, Segment::Literal(l) if l == actual))
+    }
+
+    /// The method that it names.
+    #[must_use]
+    pub fn method(&self) -> Option<&str> {
+        self.method.as_deref()
+    }
+
     /// Whether everything that falls under this falls under `other` too.
     #[must_use]
     pub fn within(&self, other: &Self) -> bool {

@@ -1,10 +1,12 @@
 //! What is sold: routes, their prices, and the requirements that a buyer is offered for each.
 
+use super::about::{About, about};
 use super::bindings::{self, Bindings, Members};
 use super::credits::MOST_CREDITS;
 use super::mistakes::Mistakes;
 use super::offer::{Offer, address, networks};
 use super::pattern::Pattern;
+use super::template::Template;
 use crate::credits::value::CreditValue;
 use crate::evm::Address;
 use crate::evm::network::Network;
@@ -75,6 +77,8 @@ pub struct Terms {
     pub max_exposure: Option<Price>,
     /// What a call costs in prepaid credits; `None` where they are not taken.
     pub credits: Option<u64>,
+    /// What it takes and gives, for those who look for it.
+    pub about: About,
 }
 
 impl Terms {
@@ -133,7 +137,7 @@ pub(super) fn routes(
                 );
             }
         }
-        let terms = terms(path, written_terms, offer, value, mistakes);
+        let terms = terms(path, written_terms, Template::of(&pattern), offer, value, mistakes);
         if terms.is_none() && mistakes.is_empty() {
             // A route without terms is free: whatever kept it from having any must be a mistake, never a gift.
             mistakes.add(path, "cannot be priced", "name a price, a network and an address to pay");
@@ -144,14 +148,15 @@ pub(super) fn routes(
 }
 
 /// `Some(None)` is a free route, `None` a mistaken one.
-fn terms(
+pub(super) fn terms(
     path: &str,
     value: &Value,
+    template: Template,
     offer: &Offer,
     credit_value: Option<CreditValue>,
     mistakes: &mut Mistakes,
 ) -> Option<Option<Terms>> {
-    const MEMBERS: [&str; 12] = [
+    const MEMBERS: [&str; 15] = [
         "price",
         "settle",
         "verify",
@@ -164,14 +169,16 @@ fn terms(
         "replay",
         "payment_identifier",
         "credits",
+        "name",
+        "input",
+        "output",
     ];
-    const NOT_YET: [&str; 3] = ["input", "output", "output_schema"];
     let bare = serde_json::Map::from_iter([("price".to_owned(), value.clone())]);
     let (members, is_table) = match value {
         Value::Object(members) => (members, true),
         _ => (&bare, false),
     };
-    let members = Members::new(path, members, &MEMBERS, &NOT_YET, mistakes);
+    let members = Members::new(path, members, &MEMBERS, mistakes);
     let price_path = if is_table { members.path("price") } else { path.to_owned() };
     if members.get("price").and_then(Value::as_str) == Some("free") {
         return Some(None);
@@ -216,6 +223,7 @@ fn terms(
             "remove it, or settle \"after\"",
         );
     }
+    let about = about(&members, template, mistakes);
     let (price, pay_to) = (price?, pay_to?);
     let credits = credits(&members, price, credit_value, mistakes);
     let requirements = requirements(&price_path, price, pay_to, &networks, (settle, timeout_seconds), offer, mistakes);
@@ -235,6 +243,7 @@ fn terms(
         replay_seconds,
         max_exposure,
         credits,
+        about,
     }))
 }
 

@@ -3,7 +3,7 @@
 
 use super::claims::Ledger;
 use super::{log, now, respond};
-use crate::config::{Config, Identifier, Settle, Terms, Verify};
+use crate::config::{About, Config, Identifier, Settle, Terms, Verify};
 use crate::evm::network::Network;
 use crate::evm::{Address, B256};
 use crate::http::problem::{Code, Problem};
@@ -115,6 +115,7 @@ fn terms(config: &Config, network: Network, entry: &Entry) -> Option<Terms> {
         replay_seconds: 0,
         max_exposure: None,
         credits: None,
+        about: About::default(),
     })
 }
 

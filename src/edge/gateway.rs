@@ -5,10 +5,11 @@ use super::charge::Sale;
 use super::debts;
 use super::facilitator::candidates;
 use super::goods::Goods;
+use super::mcp::ToolSale;
 use super::origin::Call;
 use super::purchase::Purchase;
 use super::spend::CreditCall;
-use super::{admin, credits, environment, log, now, random, replay, respond, supported};
+use super::{admin, credits, documents, environment, log, mcp, now, random, replay, respond, supported};
 use crate::config::{BUY_PREFIX, Config, Credits, Terms};
 use crate::gate::{Charge, Decision, Facts, Spend, Triage, our_key, price, triage};
 use crate::http::headers::{PAYMENT_SIGNATURE, SIGN_IN_WITH_X, X_PAYMENT};
@@ -42,7 +43,13 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
     if let (Some(credits), true) = (&config.credits, facts.path.starts_with(BUY_PREFIX)) {
         return sell_credits(config, credits, &env, &context, &request, facts).await;
     }
-    let visit = Visit { config, env: &env, context: &context, request: &request, facts: &facts };
+    let visit = Visit { config, env: &env, context: &context, request: &request, facts: &facts, tool: None };
+    if let Some(answer) = documents::answer(&visit).await {
+        return answer;
+    }
+    if let Some(answer) = mcp::answer(&visit).await {
+        return answer;
+    }
     // Before the routes: a pattern for everything must not sell a debt as a call.
     if facts.path.starts_with(debts::PREFIX) && facts.preflight_for.is_none() {
         match (debts::find(config, &env, &facts.path, pays(&facts)).await, CanonicalPath::new(&facts.path)) {
@@ -60,28 +67,36 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
 }
 
 /// One request, and what it is answered with the help of.
-struct Visit<'a> {
-    config: &'a Config,
-    env: &'a Env,
-    context: &'a Context,
-    request: &'a Request,
-    facts: &'a Facts,
+pub(super) struct Visit<'a> {
+    pub(super) config: &'a Config,
+    pub(super) env: &'a Env,
+    pub(super) context: &'a Context,
+    pub(super) request: &'a Request,
+    pub(super) facts: &'a Facts,
+    /// The tool's call that it is, where it came by MCP.
+    pub(super) tool: Option<&'a ToolSale<'a>>,
 }
 
 impl Visit<'_> {
-    fn route(&self) -> String {
-        format!("{} {}", self.facts.method, self.facts.path)
+    pub(super) fn route(&self) -> String {
+        let tool = self.facts.tool.as_ref().map(|tool| format!(" tool {tool}")).unwrap_or_default();
+        format!("{} {}{tool}", self.facts.method, self.facts.path)
     }
 
-    async fn unpriced(&self, decision: Decision<'_>) -> Result<Response> {
+    /// To the origin, free.
+    pub(super) async fn pass_through(&self, target: &str, body: Option<Uint8Array>) -> Result<Response> {
+        match self.call(target, body).pass_through().await {
+            Ok(response) => Ok(response),
+            Err(error) => {
+                log::failure("origin", &error.to_string());
+                respond::problem(&Code::OriginUnreachable.into(), Vec::new())
+            }
+        }
+    }
+
+    pub(super) async fn unpriced(&self, decision: Decision<'_>) -> Result<Response> {
         match decision {
-            Decision::PassThrough => match self.call(&self.facts.target(), None).pass_through().await {
-                Ok(response) => Ok(response),
-                Err(error) => {
-                    log::failure("origin", &error.to_string());
-                    respond::problem(&Code::OriginUnreachable.into(), Vec::new())
-                }
-            },
+            Decision::PassThrough => self.pass_through(&self.facts.target(), None).await,
             Decision::Preflight => {
                 let method = self.facts.preflight_for.as_deref().unwrap_or_default();
                 let headers = self.request.headers().get("access-control-request-headers")?;
@@ -103,7 +118,12 @@ impl Visit<'_> {
         }
     }
 
-    async fn priced(&self, terms: &Terms, path: &CanonicalPath, goods: Option<Goods<'_>>) -> Result<Response> {
+    pub(super) async fn priced(
+        &self,
+        terms: &Terms,
+        path: &CanonicalPath,
+        goods: Option<Goods<'_>>,
+    ) -> Result<Response> {
         let support = supported::current(self.config, self.env, self.context).await;
         match price(self.config, &support, terms, self.facts, path) {
             Decision::Charge(charge) => self.sell(&charge, &support, goods, None).await,
@@ -125,9 +145,12 @@ impl Visit<'_> {
         goods: Option<Goods<'_>>,
         doubt: Option<&Challenge>,
     ) -> Result<Response> {
-        let (identified, body) = match replay::identify(charge, self.request).await {
-            Ok(identified) => identified,
-            Err(problem) => return respond::problem(&problem, Vec::new()),
+        let (identified, body) = match self.tool {
+            Some(tool) => (replay::identify_by(charge, tool.content), tool.body.clone()),
+            None => match replay::identify(charge, self.request).await {
+                Ok(identified) => identified,
+                Err(problem) => return respond::problem(&problem, Vec::new()),
+            },
         };
         let target = self.facts.target();
         let call = self.call(&target, body);
@@ -163,7 +186,7 @@ impl Visit<'_> {
             env: self.env,
             context: self.context,
             spend,
-            call: &self.call(&target, None),
+            call: &self.call(&target, self.tool.and_then(|tool| tool.body.clone())),
             base: &self.facts.base,
             route: &self.route(),
         };
@@ -176,7 +199,8 @@ impl Visit<'_> {
     }
 
     fn call<'b>(&'b self, target: &'b str, body: Option<Uint8Array>) -> Call<'b> {
-        Call { config: self.config, env: self.env, request: self.request, base: &self.facts.base, target, body }
+        let tool = self.tool.map(|tool| &tool.called);
+        Call { config: self.config, env: self.env, request: self.request, base: &self.facts.base, target, body, tool }
     }
 }
 
@@ -237,7 +261,7 @@ async fn sell_credits(
     if terms.requirements.is_empty() {
         return respond::problem(&Code::KeyOfAnotherKind.into(), Vec::new());
     }
-    let visit = Visit { config, env, context, request, facts: &facts };
+    let visit = Visit { config, env, context, request, facts: &facts, tool: None };
     visit.priced(&terms, &path, Some(Goods::Package(&purchase))).await
 }
 
@@ -270,6 +294,7 @@ fn facts(request: &Request) -> Result<Option<Facts>> {
         authorization: headers.get("authorization")?,
         preflight_for: preflight_for.map(|method| method.trim().to_ascii_uppercase()),
         tops_up: None,
+        tool: None,
         random: random()?,
         now: now(),
     }))

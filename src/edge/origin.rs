@@ -1,7 +1,8 @@
 //! The origin: what it gets to see of a request, and what the client gets to see of its answer. Bodies stream both ways
 //! and are never held.
 
-use super::within;
+use super::mcp::{Called, outcome};
+use super::{now, within};
 use crate::config::{Config, Origin};
 use crate::gate::holds_our_key;
 use crate::http::cors;
@@ -28,6 +29,8 @@ pub(super) struct Call<'a> {
     pub(super) target: &'a str,
     /// The request's body, where it had to be read to be known again; else it streams.
     pub(super) body: Option<Uint8Array>,
+    /// How the answer is read, where a tool of an MCP server is called: then its outcome is the answer.
+    pub(super) tool: Option<&'a Called>,
 }
 
 /// Why the origin has no answer.
@@ -48,7 +51,7 @@ pub(super) struct Outgoing {
 impl Call<'_> {
     /// An unpriced request: as the client sent it, less what would deceive the origin.
     pub(super) async fn pass_through(&self) -> Result<Response> {
-        let answer = self.send(&self.prepare(Passage::Free, None)?.request).await?;
+        let answer = send(self.config, self.env, &self.prepare(Passage::Free, None)?.request).await?;
         // A WebSocket's `101` is headers for this hop only, and no new response can be made of it.
         if answer.status() == 101 {
             return Ok(answer);
@@ -69,15 +72,22 @@ impl Call<'_> {
         timeout_seconds: u32,
     ) -> std::result::Result<Response, NoAnswer> {
         let Outgoing { request, controller } = outgoing;
-        let answer = within(timeout_seconds, controller, self.send(&request))
+        let deadline = now().saturating_add(u64::from(timeout_seconds));
+        let answer = within(timeout_seconds, controller, send(self.config, self.env, &request))
             .await
             .ok_or(NoAnswer::TimedOut)?
             .map_err(|error| NoAnswer::Unreachable(error.to_string()))?;
         // No response can be made of any other status, and it must not come to light when the money has moved.
-        if (200..600).contains(&answer.status()) {
-            Ok(answer)
-        } else {
-            Err(NoAnswer::Unreachable(format!("the origin answered with the status {}", answer.status())))
+        if !(200..600).contains(&answer.status()) {
+            return Err(NoAnswer::Unreachable(format!("the origin answered with the status {}", answer.status())));
+        }
+        match self.tool {
+            // Read within what is left of the same time: a claim and a hold last no longer.
+            Some(called) => {
+                let left = u32::try_from(deadline.saturating_sub(now())).unwrap_or_default().max(1);
+                outcome(called, &answer, left).await
+            }
+            None => Ok(answer),
         }
     }
 
@@ -88,6 +98,10 @@ impl Call<'_> {
         let named = named_by_connection(incoming.get("connection")?.as_deref());
         for name in names(&incoming).iter().filter(|name| !reaches_origin(name, passage, &named)) {
             headers.delete(name)?;
+        }
+        if self.body.is_some() {
+            // That of the body that came, which may not be the one that goes.
+            headers.delete("content-length")?;
         }
         // A key is money: on whatever path it was sent, it is nobody's but ours.
         if incoming.get("authorization")?.is_some_and(|value| holds_our_key(&value, &self.config.key_prefix)) {
@@ -109,10 +123,7 @@ impl Call<'_> {
         if let Some(payer) = payer {
             headers.set(X_EDGE402_PAYER, payer)?;
         }
-        let base = match &self.config.origin {
-            Origin::Url(url) => url.as_str(),
-            Origin::Service => self.base,
-        };
+        let base = root(self.config, self.base);
         let controller = AbortController::default();
         let init = RequestInit::new();
         init.set_headers(&headers);
@@ -132,21 +143,59 @@ impl Call<'_> {
         let elsewhere = Request::new_with_str_and_init(&url, self.request.unchecked_ref())?;
         Ok(Outgoing { request: Request::new_with_request_and_init(&elsewhere, &init)?, controller })
     }
+}
 
-    async fn send(&self, request: &Request) -> Result<Response> {
-        match self.config.origin {
-            Origin::Url(_) => {
-                let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
-                let answer = wasm_bindgen_futures::JsFuture::from(scope.fetch_with_request(request)).await?;
-                Ok(answer.dyn_into::<Response>()?)
-            }
-            // Another handle of the same object: `Request::clone` would be JavaScript's, which keeps the whole body for a
-            // second reader who never comes.
-            Origin::Service => {
-                let request = worker::Request::from(Clone::clone(request));
-                Ok(self.env.service("ORIGIN_SERVICE")?.fetch_request(request).await?.into())
-            }
+async fn send(config: &Config, env: &Env, request: &Request) -> Result<Response> {
+    match config.origin {
+        Origin::Url(_) => {
+            let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
+            let answer = wasm_bindgen_futures::JsFuture::from(scope.fetch_with_request(request)).await?;
+            Ok(answer.dyn_into::<Response>()?)
         }
+        // Another handle of the same object: `Request::clone` would be JavaScript's, which keeps the whole body for a
+        // second reader who never comes.
+        Origin::Service => {
+            let request = worker::Request::from(Clone::clone(request));
+            Ok(env.service("ORIGIN_SERVICE")?.fetch_request(request).await?.into())
+        }
+    }
+}
+
+/// Asks the origin something of our own, on nobody's behalf.
+pub(super) async fn ask(
+    config: &Config,
+    env: &Env,
+    base: &str,
+    path: &str,
+    accept: &str,
+    seconds: u32,
+) -> std::result::Result<Response, NoAnswer> {
+    let unreachable = |error: worker::Error| NoAnswer::Unreachable(error.to_string());
+    let controller = AbortController::default();
+    let prepared = || -> Result<Request> {
+        let headers = Headers::new()?;
+        headers.set("accept", accept)?;
+        if let Some((_, host)) = base.split_once("://") {
+            headers.set(X_FORWARDED_HOST, host)?;
+        }
+        if let Some(secret) = &config.origin_secret {
+            headers.set(X_EDGE402_SECRET, secret.expose())?;
+        }
+        let init = RequestInit::new();
+        init.set_headers(&headers);
+        init.set_signal(Some(&controller.signal()));
+        init.set_redirect(RequestRedirect::Manual);
+        Ok(Request::new_with_str_and_init(&format!("{}{path}", root(config, base)), &init)?)
+    };
+    let request = prepared().map_err(unreachable)?;
+    within(seconds, controller, send(config, env, &request)).await.ok_or(NoAnswer::TimedOut)?.map_err(unreachable)
+}
+
+/// What a path is put behind.
+fn root<'a>(config: &'a Config, base: &'a str) -> &'a str {
+    match &config.origin {
+        Origin::Url(url) => url,
+        Origin::Service => base,
     }
 }
 

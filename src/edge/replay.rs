@@ -20,7 +20,7 @@ const MOST_BODY_BYTES: u32 = 1024 * 1024;
 /// How long a copy of a streaming answer may take, in seconds: Cloudflare gives no more after the response.
 pub(super) const COPY_SECONDS: u32 = 30;
 /// How long a request's body may take, in seconds.
-const BODY_SECONDS: u32 = 30;
+pub(super) const BODY_SECONDS: u32 = 30;
 
 /// What the payment's identifier stands for: method, path, query, and the body, which is read for it.
 pub(super) async fn identify(
@@ -36,9 +36,18 @@ pub(super) async fn identify(
             Some(read_up_to(stream, MOST_BODY_BYTES, BODY_SECONDS).await.ok_or(Problem::from(Code::BodyTooLarge))?)
         }
     };
-    let hash = keccak256(body.as_ref().map(Uint8Array::to_vec).unwrap_or_default());
-    let fingerprint = keccak256([charge.identity.binding.as_slice(), hash.as_slice()].concat()).to_string();
-    Ok((Some(Identified { id, fingerprint }), body))
+    let content = body.as_ref().map(Uint8Array::to_vec).unwrap_or_default();
+    Ok((Some(Identified { id, fingerprint: fingerprint(charge, &content) }), body))
+}
+
+/// The same for what is not the request's own body: the call of a tool.
+pub(super) fn identify_by(charge: &Charge<'_>, content: &[u8]) -> Option<Identified> {
+    let id = charge.payment.identifier.clone()?;
+    Some(Identified { id, fingerprint: fingerprint(charge, content) })
+}
+
+fn fingerprint(charge: &Charge<'_>, content: &[u8]) -> String {
+    keccak256([charge.identity.binding.as_slice(), keccak256(content).as_slice()].concat()).to_string()
 }
 
 /// Says it again, or, where it was not kept, that it was said, with the receipt.
@@ -110,7 +119,8 @@ pub(super) async fn text(request: &Request, most: usize) -> Option<String> {
     String::from_utf8(bytes.to_vec()).ok()
 }
 
-async fn read_up_to(stream: ReadableStream, most: u32, seconds: u32) -> Option<Uint8Array> {
+/// All of a body within so many bytes; nothing if it breaks off, or is larger, or slower.
+pub(super) async fn read_up_to(stream: ReadableStream, most: u32, seconds: u32) -> Option<Uint8Array> {
     let reader = stream.get_reader().dyn_into::<ReadableStreamDefaultReader>().ok()?;
     let whole = within(seconds, AbortController::default(), chunks(&reader, most)).await.flatten();
     if whole.is_none() {

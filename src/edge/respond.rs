@@ -38,6 +38,7 @@ pub(super) fn challenge(challenge: &Challenge, more: Lines) -> Result<Response> 
     let mut lines = common();
     lines.push(("content-type", "application/json".to_owned()));
     lines.push((PAYMENT_REQUIRED, challenge.header.clone()));
+    lines.extend(challenge.links.clone().map(|links| ("link", links)));
     lines.extend(more);
     response(challenge.problem.code.status(), Some(&challenge.body.to_string()), lines)
 }
@@ -47,6 +48,23 @@ pub(super) fn json(status: u16, body: &serde_json::Value) -> Result<Response> {
     let mut lines = common();
     lines.push(("content-type", "application/json".to_owned()));
     response(status, Some(&body.to_string()), lines)
+}
+
+/// A document of ours that says the same to everybody.
+pub(super) fn document(kind: &str, body: &str, links: Option<String>) -> Result<Response> {
+    let lines = vec![
+        ("content-type", kind.to_owned()),
+        ("access-control-allow-origin", "*".to_owned()),
+        ("x-content-type-options", "nosniff".to_owned()),
+        // Prices change with a deployment, and the live 402 has the last word.
+        ("cache-control", "public, max-age=60".to_owned()),
+    ];
+    response(200, Some(body), lines.into_iter().chain(links.map(|links| ("link", links))).collect())
+}
+
+/// Taken, and there is nothing to say.
+pub(super) fn accepted() -> Result<Response> {
+    response(202, None, common())
 }
 
 /// The path is there, and not for this method.

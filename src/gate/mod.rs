@@ -4,12 +4,14 @@
 //! The order of the checks is that of `design.md` section 2, cheapest first: a stranger's garbage costs a comparison, not
 //! a signature recovery, and never a call to anybody.
 
-use crate::config::{Config, Identifier, Terms, Unrouted, Verify};
+use crate::config::{Config, Identifier, Terms, Unrouted, Verify, escaped};
 use crate::credits::key::Key;
+use crate::discovery::Catalogue;
 use crate::evm::network::Network;
 use crate::evm::{Address, B256};
 use crate::http::path::CanonicalPath;
 use crate::http::problem::{Code, Problem};
+use crate::x402::bazaar::{self, BAZAAR};
 use crate::x402::challenge::{Challenge, OnOffer, challenge};
 use crate::x402::identifier::{PAYMENT_IDENTIFIER, advertised};
 use crate::x402::payment::Payment;
@@ -52,6 +54,8 @@ pub struct Facts {
     pub preflight_for: Option<String>,
     /// The account that a purchase of credits tops up.
     pub tops_up: Option<String>,
+    /// The tool of an MCP server that is called, where the call came that way.
+    pub tool: Option<String>,
     /// New for each request.
     pub random: [u8; 8],
     /// Unix seconds.
@@ -173,10 +177,13 @@ impl<'a> Offered<'a> {
         let facilitator = self.config.facilitators.first().map_or("", |facilitator| facilitator.url.as_str());
         let required = self.terms.identifier == Identifier::Required;
         let mut extensions = serde_json::json!({ PAYMENT_IDENTIFIER: advertised(required) });
-        if let (Some(members), Some(sign_in)) = (extensions.as_object_mut(), &self.sign_in) {
-            members.insert(siwx::SIGN_IN_WITH_X.to_owned(), sign_in.clone());
+        if let Some(members) = extensions.as_object_mut() {
+            let more = [(siwx::SIGN_IN_WITH_X, &self.sign_in), (BAZAAR, &self.resource.bazaar)];
+            members.extend(more.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?))));
         }
-        challenge(&self.on_offer(), &self.resource, self.config.challenge_body, facilitator, &extensions, problem)
+        let style = self.config.challenge_body;
+        let challenge = challenge(&self.on_offer(), &self.resource, style, facilitator, &extensions, problem);
+        Challenge { links: Catalogue::links(self.config), ..challenge }
     }
 
     /// What somebody settles.
@@ -269,12 +276,9 @@ pub fn price<'a>(
         config,
         support,
         terms,
-        resource: Resource {
-            url: resource_url(facts),
-            description: terms.description.clone(),
-            mime_type: terms.mime_type.clone(),
-        },
-        sign_in: sign_in(config, terms, facts),
+        resource: resource(config, terms, facts),
+        // A sign-in is a header of the very request that it signs, and a tool call has none of its own.
+        sign_in: if facts.tool.is_none() { sign_in(config, terms, facts) } else { None },
     };
     let payment = match credential(config, facts) {
         Ok(Credential::Payment(carrier, header)) => Payment::decode(carrier, header),
@@ -294,7 +298,7 @@ pub fn price<'a>(
     if terms.identifier == Identifier::Required && payment.identifier.is_none() {
         return offer.refuse(Code::IdentifierRequired.into());
     }
-    let binding = binding(&facts.method, path, facts.query.as_deref(), facts.tops_up.as_deref());
+    let binding = binding(facts, path);
     let charge = |requirement: &'a Requirement, standing, offer, payment: Payment| {
         let identity = identity(requirement, &payment, binding);
         let verify = terms.verify_for(&facts.method);
@@ -316,10 +320,28 @@ pub fn price<'a>(
 /// A challenge longer than clients read is none: Node stops at 16 KB of headers, and the query is the caller's to size.
 const LONGEST_QUERY: usize = 2_048;
 
-fn resource_url(facts: &Facts) -> String {
-    match &facts.query {
-        Some(query) if query.len() <= LONGEST_QUERY => format!("{}{}?{query}", facts.base, facts.path),
-        _ => format!("{}{}", facts.base, facts.path),
+fn resource(config: &Config, terms: &Terms, facts: &Facts) -> Resource {
+    let discovery = &config.discovery;
+    let (url, bazaar) = match (&facts.tool, &facts.query) {
+        // `protocol.md` 9.
+        (Some(tool), _) => {
+            (format!("mcp://tool/{}", escaped(tool)), bazaar::of_tool(&terms.about, tool, &terms.description))
+        }
+        (None, query) => {
+            let query = query.as_ref().filter(|query| query.len() <= LONGEST_QUERY);
+            let query = query.map(|query| format!("?{query}")).unwrap_or_default();
+            (format!("{}{}{query}", facts.base, facts.path), bazaar::of_call(&terms.about, &facts.method))
+        }
+    };
+    Resource {
+        url,
+        description: terms.description.clone(),
+        mime_type: terms.mime_type.clone(),
+        service_name: (!discovery.name.is_empty()).then(|| discovery.name.clone()),
+        tags: discovery.tags.clone(),
+        icon_url: discovery.icon_url.clone(),
+        output_schema: if facts.tool.is_none() { bazaar::output_schema(&terms.about, &facts.method) } else { None },
+        bazaar,
     }
 }
 
@@ -337,10 +359,12 @@ const fn identity(requirement: &Requirement, payment: &Payment, binding: B256) -
 /// be good on every equally priced route (`anchors.md` 4.1, 2). HEAD is bound apart from GET, though priced as it.
 ///
 /// A top-up is bound to its account as well: its payment is public once it is settled, and would else fill another's.
-fn binding(method: &str, path: &CanonicalPath, query: Option<&str>, tops_up: Option<&str>) -> B256 {
-    let query = query.map_or_else(|| "-".to_owned(), |query| format!("?{query}"));
-    let account = tops_up.map(|account| format!("\n{account}")).unwrap_or_default();
-    keccak256(format!("{method}\n{}\n{query}{account}", path.as_str()))
+fn binding(facts: &Facts, path: &CanonicalPath) -> B256 {
+    let query = facts.query.as_ref().map_or_else(|| "-".to_owned(), |query| format!("?{query}"));
+    let account = facts.tops_up.as_ref().map(|account| format!("\n{account}")).unwrap_or_default();
+    // All tools of a server have one path. A line break is in no path, query or account.
+    let tool = facts.tool.as_ref().map(|tool| format!("\n\n{tool}")).unwrap_or_default();
+    keccak256(format!("{}\n{}\n{query}{account}{tool}", facts.method, path.as_str()))
 }
 
 #[cfg(test)]

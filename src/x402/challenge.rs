@@ -17,6 +17,8 @@ pub struct Challenge {
     pub body: Value,
     /// Whether there is nothing to choose from: then it is no challenge, and is not sent.
     pub empty: bool,
+    /// `Link`: where more is said.
+    pub links: Option<String>,
 }
 
 /// What a buyer may choose from, by the protocol's version.
@@ -69,7 +71,7 @@ pub fn challenge(
         merge(members, document);
     }
     let empty = offered.v1.is_empty() && offered.v2.is_empty();
-    Challenge { problem, header: encode_header(&v2), body, empty }
+    Challenge { problem, header: encode_header(&v2), body, empty, links: None }
 }
 
 fn merge(members: &mut Map<String, Value>, more: Map<String, Value>) {

@@ -2,6 +2,7 @@
 //!
 //! Section numbers are those of the x402 specification v2 unless said otherwise.
 
+pub mod bazaar;
 pub mod cdp;
 pub mod challenge;
 pub mod facilitator;
@@ -26,4 +27,10 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 #[must_use]
 pub fn encode_header(value: &serde_json::Value) -> String {
     BASE64.encode(value.to_string())
+}
+
+/// The same of JSON that is written down already.
+#[must_use]
+pub fn encode_header_text(json: &str) -> String {
+    BASE64.encode(json)
 }

@@ -4,12 +4,14 @@
 //! them, so it cannot read another payment than the one that was checked.
 
 use super::BASE64;
+use super::bazaar::BAZAAR;
 use super::identifier;
 use super::requirement::{EXACT, Requirement, Resource};
 use crate::evm::eip3009::Authorization;
 use crate::evm::network::Network;
 use crate::evm::{Address, B256, U256};
 use crate::http::problem::{Code, Problem};
+use crate::json::put;
 use crate::strict_json::{self, StrictJsonError};
 use alloy_primitives::hex;
 use base64::Engine;
@@ -156,13 +158,16 @@ impl Payment {
                 },
                 "paymentRequirements": requirements,
             }),
-            None => json!({
-                "x402Version": 2,
-                "paymentPayload": {
+            None => {
+                let mut payment = json!({
                     "x402Version": 2, "accepted": requirement.to_v2(), "payload": payload, "resource": resource.to_json(),
-                },
-                "paymentRequirements": requirement.to_v2(),
-            }),
+                });
+                // Ours, not the client's echo: a catalogue is made from it.
+                if let Some(bazaar) = &resource.bazaar {
+                    put(&mut payment, "extensions", json!({ BAZAAR: bazaar }));
+                }
+                json!({ "x402Version": 2, "paymentPayload": payment, "paymentRequirements": requirement.to_v2() })
+            }
         }
     }
 }

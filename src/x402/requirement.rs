@@ -4,6 +4,7 @@
 use crate::evm::Address;
 use crate::evm::assets::Asset;
 use crate::http::problem::{Code, Problem};
+use crate::json::put;
 use crate::money::Amount;
 use serde_json::{Map, Value, json};
 
@@ -35,7 +36,7 @@ pub struct Requirement {
 }
 
 /// What a challenge says about the thing that is sold.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resource {
     /// Absolute, as it was asked for.
     pub url: String,
@@ -43,13 +44,33 @@ pub struct Resource {
     pub description: String,
     /// Of the answer.
     pub mime_type: String,
+    /// `serviceName`, where the whole has a name.
+    pub service_name: Option<String>,
+    /// What catalogues file it under.
+    pub tags: Vec<String>,
+    /// A picture.
+    pub icon_url: Option<String>,
+    /// The `bazaar` extension: what the call takes and gives.
+    pub bazaar: Option<Value>,
+    /// The same as v1 has it.
+    pub output_schema: Option<Value>,
 }
 
 impl Resource {
     /// `ResourceInfo`.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({ "url": self.url, "description": self.description, "mimeType": self.mime_type })
+        let mut resource = json!({ "url": self.url, "description": self.description, "mimeType": self.mime_type });
+        if let Some(name) = &self.service_name {
+            put(&mut resource, "serviceName", name.clone());
+        }
+        if !self.tags.is_empty() {
+            put(&mut resource, "tags", self.tags.clone());
+        }
+        if let Some(url) = &self.icon_url {
+            put(&mut resource, "iconUrl", url.clone());
+        }
+        resource
     }
 }
 
@@ -73,10 +94,10 @@ impl Requirement {
     }
 
     /// The v1 object, for a network that v1 has a name for. Every field that the strict v1 client wants is there, and
-    /// `outputSchema`, on whose `null` it fails, is not.
+    /// `outputSchema`, on whose `null` it fails, only where there is one.
     #[must_use]
     pub fn to_v1(&self, resource: &Resource) -> Option<Value> {
-        Some(json!({
+        let mut entry = json!({
             "scheme": EXACT,
             "network": self.asset.network.v1_name()?,
             "maxAmountRequired": self.amount.to_string(),
@@ -87,7 +108,11 @@ impl Requirement {
             "maxTimeoutSeconds": self.max_timeout_seconds,
             "asset": self.asset.address.to_checksum(None),
             "extra": self.domain(),
-        }))
+        });
+        if let Some(schema) = &resource.output_schema {
+            put(&mut entry, "outputSchema", schema.clone());
+        }
+        Some(entry)
     }
 
     /// The v2 object with the v1 field names beside, for clients that look for v2 in the body.
@@ -239,7 +264,7 @@ mod tests {
 
     #[test]
     fn v1_has_what_the_strict_client_wants() {
-        let resource = Resource { url: "https://x/y".into(), description: String::new(), mime_type: String::new() };
+        let resource = Resource { url: "https://x/y".into(), ..Resource::default() };
         let v1 = requirement(84532, Flow::Upfront).to_v1(&resource).unwrap();
         assert_eq!(v1["network"], "base-sepolia");
         assert_eq!(v1["asset"], "0x036CbD53842c5426634e7929541eC2318f3dCF7e", "checksummed, or v1 does not see USDC");

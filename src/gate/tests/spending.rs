@@ -89,10 +89,17 @@ fn a_key_is_kept_from_the_origin_in_any_dress() {
 #[test]
 fn a_top_up_is_bound_to_the_account_that_it_fills() {
     let path = CanonicalPath::new("/api/buy-credits/small").unwrap();
-    let bound = |account| binding("POST", &path, None, account);
-    assert_eq!(bound(Some("a")), bound(Some("a")));
-    assert_ne!(bound(Some("a")), bound(Some("b")));
-    assert_ne!(bound(Some("a")), bound(None));
+    let bound = |account: Option<&str>, tool: Option<&str>| {
+        let (tops_up, tool) = (account.map(ToOwned::to_owned), tool.map(ToOwned::to_owned));
+        binding(&Facts { method: "POST".into(), tops_up, tool, ..Facts::default() }, &path)
+    };
+    assert_eq!(bound(Some("a"), None), bound(Some("a"), None));
+    assert_ne!(bound(Some("a"), None), bound(Some("b"), None));
+    assert_ne!(bound(Some("a"), None), bound(None, None));
+    // All tools of a server have one path, and many one price.
+    assert_ne!(bound(None, Some("a")), bound(None, Some("b")));
+    assert_ne!(bound(None, Some("a")), bound(None, None));
+    assert_ne!(bound(None, Some("a")), bound(Some("a"), None));
 }
 
 fn base64_of(text: &str) -> Vec<u8> {

@@ -1,0 +1,104 @@
+//! An origin that is itself an MCP server: `MCP = "origin:/mcp"` and what its tools cost, in `TOOLS`.
+
+use super::bindings::{self, Bindings};
+use super::discovery::at_origin;
+use super::mistakes::Mistakes;
+use super::offer::Offer;
+use super::parts::Unrouted;
+use super::route::{self, Route, Terms};
+use super::template::Template;
+use crate::credits::value::CreditValue;
+use crate::http::path::CanonicalPath;
+
+/// An MCP server of the origin's.
+#[derive(Debug)]
+pub struct Tools {
+    /// Where it is, at the origin and here.
+    pub path: String,
+    /// By their names; `None` is `"free"`.
+    tools: Vec<(String, Option<Terms>)>,
+    segments: Vec<String>,
+}
+
+/// What a tool costs.
+#[derive(Clone, Copy, Debug)]
+pub enum ToolPrice<'a> {
+    /// Nothing.
+    Free,
+    /// This.
+    Priced(&'a Terms),
+    /// It is not on the list, and what is not on the list is not there.
+    Unknown,
+}
+
+/// Whoever is not named.
+const ANY: &str = "*";
+
+impl Tools {
+    /// Whether a path is the server's, in any reading of an origin's.
+    #[must_use]
+    pub fn is_at(&self, path: &CanonicalPath) -> bool {
+        path.segments() == self.segments || path.tolerant_readings().any(|segments| segments == self.segments)
+    }
+
+    /// What a tool costs.
+    #[must_use]
+    pub fn price(&self, name: &str, unrouted: Unrouted) -> ToolPrice<'_> {
+        let find = |wanted: &str| self.tools.iter().find(|(known, _)| known == wanted);
+        match find(name).or_else(|| find(ANY)) {
+            Some((_, Some(terms))) => ToolPrice::Priced(terms),
+            Some((_, None)) => ToolPrice::Free,
+            None if unrouted == Unrouted::Deny => ToolPrice::Unknown,
+            None => ToolPrice::Free,
+        }
+    }
+
+    /// Those that cost something, but for whoever is not named.
+    pub fn priced(&self) -> impl Iterator<Item = (&str, &Terms)> {
+        self.tools.iter().filter_map(|(name, terms)| Some((name.as_str(), terms.as_ref()?)))
+    }
+}
+
+pub(super) fn tools(
+    bindings: &Bindings,
+    offer: &Offer,
+    value: Option<CreditValue>,
+    routes: &[Route],
+    mistakes: &mut Mistakes,
+) -> Option<Tools> {
+    let Some(at) = at_origin(bindings, "MCP", mistakes) else {
+        if bindings.contains_key("TOOLS") && !bindings.contains_key("MCP") {
+            mistakes.add("TOOLS", "is set, and MCP is not", "say where the origin's server is: MCP = \"origin:/mcp\"");
+        }
+        return None;
+    };
+    let entries = bindings::table(bindings, "TOOLS", mistakes);
+    if entries.is_empty() {
+        mistakes.add("TOOLS", "names no tool, and MCP is set", "write { search = \"$0.01\" }, or remove MCP");
+    }
+    let mut tools = Vec::new();
+    for (path, name, written) in &entries {
+        if name.is_empty() || name.chars().any(char::is_control) || name.len() > 128 {
+            mistakes.add(path, "is not a tool's name", "write it as the server lists it");
+        }
+        let terms = route::terms(path, written, Template::literal(&at.0), offer, value, mistakes);
+        if terms.is_none() && mistakes.is_empty() {
+            mistakes.add(path, "cannot be priced", "name a price, a network and an address to pay");
+        }
+        if let Some(Some(terms)) = &terms
+            && (terms.about.input.is_some() || terms.about.name.is_some())
+        {
+            mistakes.add(path, "describes what its server describes", "remove name and input");
+        }
+        tools.push((name.clone(), terms.flatten()));
+    }
+    let segments = CanonicalPath::new(&at.0).map(|path| path.segments().to_vec()).unwrap_or_default();
+    for route in routes.iter().filter(|route| route.pattern.is_literally(&segments)) {
+        mistakes.add(
+            format!("ROUTES.{:?}", route.pattern.as_str()),
+            "prices the path of the MCP server: every message would cost, and TOOLS would be for nothing",
+            "remove the route, or MCP",
+        );
+    }
+    Some(Tools { path: at.0, tools, segments })
+}

@@ -1,0 +1,100 @@
+//! The origin's own OpenAPI document, with our prices in it (`OPENAPI = "origin:/openapi.json"`).
+
+use super::openapi::{complete, paths, pay, shape};
+use super::{Catalogue, text};
+use crate::config::{Origin, Terms, sample};
+use crate::http::path::CanonicalPath;
+use crate::json::{put, table};
+use serde_json::{Value, json};
+use url::Url;
+
+const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
+
+/// Annotates it; nothing where it is no OpenAPI 3 document. What is priced and not in it is added.
+#[must_use]
+pub fn annotated(catalogue: &Catalogue<'_>, mut document: Value) -> Option<Value> {
+    document.get("openapi")?.as_str().filter(|version| version.starts_with("3."))?;
+    if !document.get("info")?.is_object() || !document.get("paths")?.is_object() {
+        return None;
+    }
+    let prefix = prefix(catalogue, &document);
+    // Its own servers are what the gateway stands before: whoever went there would be on a way around it.
+    put(&mut document, "servers", json!([{ "url": format!("{}{prefix}", catalogue.base) }]));
+    for (path, item) in table(&mut document, "paths").into_iter().flatten() {
+        let Some(item) = item.as_object_mut() else { continue };
+        item.remove("servers");
+        let shared = item.get("parameters").cloned();
+        for method in METHODS {
+            let Some(operation) = item.get_mut(method).filter(|operation| operation.is_object()) else { continue };
+            if let Some(members) = operation.as_object_mut() {
+                members.remove("servers");
+            }
+            let target = filled(&format!("{prefix}{path}"), &[operation.get("parameters"), shared.as_ref()]);
+            if let Some(terms) = priced(catalogue, &method.to_ascii_uppercase(), &target) {
+                pay(catalogue, terms, operation);
+            }
+        }
+    }
+    add_missing(catalogue, &mut document, &prefix);
+    complete(catalogue, &mut document);
+    Some(document)
+}
+
+/// The path that its server has and the gateway's origin has not.
+fn prefix(catalogue: &Catalogue<'_>, document: &Value) -> String {
+    let server = document.get("servers").and_then(|servers| servers.get(0)?.get("url")?.as_str()).unwrap_or_default();
+    let origin = match &catalogue.config.origin {
+        Origin::Url(url) => Url::parse(url).ok(),
+        Origin::Service => Url::parse(catalogue.base).ok(),
+    };
+    let Some(origin) = origin else { return String::new() };
+    let Ok(server) = origin.join(server) else { return String::new() };
+    let (own, theirs) = (origin.path().trim_end_matches('/'), server.path().trim_end_matches('/'));
+    theirs.strip_prefix(own).unwrap_or(theirs).to_owned()
+}
+
+/// A path with an example in the place of every parameter.
+fn filled(path: &str, parameters: &[Option<&Value>]) -> String {
+    let example = |name: &str| {
+        let named = parameters.iter().flatten().filter_map(|list| list.as_array()).flatten();
+        let parameter = named.into_iter().find(|parameter| parameter.get("name").is_some_and(|known| known == name))?;
+        let given = parameter.get("example").cloned();
+        text(&given.or_else(|| sample(name, parameter.get("schema")?))?)
+    };
+    let steps = path.split('/').map(|step| match step.strip_prefix('{').and_then(|step| step.strip_suffix('}')) {
+        Some(name) => crate::config::escaped(&example(name).unwrap_or_else(|| name.to_owned())),
+        // `{id}.json`
+        None => step.replace(['{', '}'], ""),
+    });
+    steps.collect::<Vec<_>>().join("/")
+}
+
+fn priced<'a>(catalogue: &Catalogue<'a>, method: &str, path: &str) -> Option<&'a Terms> {
+    let path = CanonicalPath::new(path).ok()?;
+    catalogue.config.route(method, &path).ok()??.terms.as_ref()
+}
+
+/// Every priced route is in it, whether the origin's author has written it down or not.
+fn add_missing(catalogue: &Catalogue<'_>, document: &mut Value, prefix: &str) {
+    let Some(known) = table(document, "paths") else { return };
+    for (path, item) in paths(catalogue) {
+        // Under another server's path it could not be written down as it is.
+        let Some(path) = path.strip_prefix(prefix).filter(|path| path.starts_with('/')).map(ToOwned::to_owned) else {
+            continue;
+        };
+        let same = known.keys().find(|known| shape(known) == shape(&path)).cloned();
+        match same {
+            Some(same) => {
+                if let (Some(there), Value::Object(ours)) = (known.get_mut(&same).and_then(Value::as_object_mut), item)
+                {
+                    for (method, operation) in ours {
+                        there.entry(method).or_insert(operation);
+                    }
+                }
+            }
+            None => {
+                known.insert(path, item);
+            }
+        }
+    }
+}

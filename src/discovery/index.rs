@@ -1,0 +1,125 @@
+//! The catalogue as JSON: the manifest, all that is known of every call, and the index, what it takes to choose one.
+
+use super::{Call, Catalogue, price};
+use crate::config::{Document, Identifier, Package, Settle};
+use crate::json::put;
+use serde_json::{Map, Value, json};
+
+/// `/.well-known/x402-manifest.json`.
+#[must_use]
+pub fn manifest(catalogue: &Catalogue<'_>) -> Value {
+    let mut manifest = json!({
+        "version": 1,
+        "x402Version": 2,
+        "service": catalogue.service(),
+        "resources": catalogue.calls.iter().map(|call| resource(catalogue, call)).collect::<Vec<_>>(),
+        "packages": catalogue.packages().map(|package| offered(catalogue, package)).collect::<Vec<_>>(),
+        "documents": catalogue.documents(),
+    });
+    if let Some(tools) = tools(catalogue) {
+        put(&mut manifest, "tools", tools);
+    }
+    manifest
+}
+
+fn resource(catalogue: &Catalogue<'_>, call: &Call<'_>) -> Value {
+    let terms = call.terms;
+    let mut resource = json!({
+        "id": call.id,
+        "method": call.method,
+        "path": call.path(),
+        "url": format!("{}{}", catalogue.base, call.path()),
+        "sample": format!("{}{}", catalogue.base, call.sample),
+        "description": terms.description,
+        "mimeType": terms.mime_type,
+        "price": price(terms.price),
+        "accepts": catalogue.accepts(terms),
+        "charged": if terms.settle == Settle::Before { "before" } else { "below status 400" },
+        "paymentIdentifier": if terms.identifier == Identifier::Required { "required" } else { "optional" },
+    });
+    // A route without a method takes any.
+    if call.route.pattern.method().is_none() {
+        put(&mut resource, "anyMethod", true);
+    }
+    if let Some(credits) = terms.credits.filter(|_| catalogue.config.credits.is_some()) {
+        put(&mut resource, "credits", credits);
+    }
+    if let Some(input) = &terms.about.input {
+        put(&mut resource, "input", input.schema());
+    }
+    if let Some(output) = &terms.about.output {
+        let parts = [("example", &output.example), ("schema", &output.schema)];
+        let given = parts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value.clone()?)));
+        put(&mut resource, "output", Value::Object(given.collect()));
+    }
+    resource
+}
+
+fn offered(catalogue: &Catalogue<'_>, package: &Package) -> Value {
+    json!({
+        "name": package.name,
+        "method": "POST",
+        "path": package.path(),
+        "url": format!("{}{}", catalogue.base, package.path()),
+        "description": package.terms.description,
+        "price": price(package.terms.price),
+        "credits": package.credits,
+        "accepts": catalogue.accepts(&package.terms),
+    })
+}
+
+/// Those of the origin's own MCP server; `*` is every other one.
+fn tools(catalogue: &Catalogue<'_>) -> Option<Value> {
+    let tools = catalogue.config.tools.as_ref()?;
+    let url = catalogue.url_of(Document::Mcp);
+    let priced = tools.priced().map(|(name, terms)| {
+        json!({
+            "tool": name, "endpoint": url, "transport": "streamable-http", "description": terms.description,
+            "price": price(terms.price), "accepts": catalogue.accepts(terms),
+        })
+    });
+    Some(priced.collect::<Vec<_>>().into())
+}
+
+/// `/api/v1`: small enough to be read whole.
+#[must_use]
+pub fn index(catalogue: &Catalogue<'_>) -> Value {
+    let calls = catalogue.calls.iter().map(|call| {
+        let mut line = json!({
+            "id": call.id, "method": call.method, "path": call.path(), "price": price(call.terms.price),
+            "description": call.terms.description,
+        });
+        if let Some(credits) = call.terms.credits.filter(|_| catalogue.config.credits.is_some()) {
+            put(&mut line, "credits", credits);
+        }
+        line
+    });
+    let packages = catalogue.packages().map(|package| {
+        json!({
+            "name": package.name, "method": "POST", "path": package.path(), "price": price(package.terms.price),
+            "credits": package.credits,
+        })
+    });
+    let mut index = json!({
+        "service": catalogue.service(),
+        "payment": {
+            "protocol": "x402", "versions": [1, 2], "scheme": "exact",
+            "how": "call without paying: the 402 says the price in PAYMENT-REQUIRED; sign it, send it as PAYMENT-SIGNATURE",
+        },
+        "resources": calls.collect::<Vec<_>>(),
+        "packages": packages.collect::<Vec<_>>(),
+        "documents": catalogue.documents(),
+    });
+    if let Some(Value::Array(tools)) = tools(catalogue) {
+        let lines: Vec<Map<String, Value>> = tools
+            .into_iter()
+            .filter_map(|tool| tool.as_object().cloned())
+            .map(|mut tool| {
+                tool.remove("accepts");
+                tool
+            })
+            .collect();
+        put(&mut index, "tools", json!(lines));
+    }
+    index
+}

@@ -1,0 +1,274 @@
+//! How the API is found by programs that have never heard of it. Every document is made from the one route table that the
+//! gate prices by, so that none can disagree with it (`anchors.md` 1g).
+
+pub mod annotate;
+pub mod index;
+pub mod llms;
+pub mod openapi;
+pub mod wellknown;
+
+use crate::config::{Config, Document, Package, Route, Terms, escaped, sample};
+use crate::http::path::CanonicalPath;
+use crate::json::put;
+use crate::money::Price;
+use crate::x402::supported::Support;
+use serde_json::{Map, Value, json};
+
+/// Everything that is for sale, as documents tell it.
+#[derive(Debug)]
+pub struct Catalogue<'a> {
+    /// What it is made from.
+    pub config: &'a Config,
+    /// What somebody settles now.
+    pub support: &'a Support,
+    /// Scheme and authority as the client sees them.
+    pub base: &'a str,
+    /// The priced routes, in the operator's order.
+    pub calls: Vec<Call<'a>>,
+}
+
+/// A priced route.
+#[derive(Debug)]
+pub struct Call<'a> {
+    /// Its name: an operation's id, and a tool's.
+    pub id: String,
+    /// A method by which it is called.
+    pub method: &'static str,
+    /// The route.
+    pub route: &'a Route,
+    /// What it costs.
+    pub terms: &'a Terms,
+    /// A path and query that fall under it.
+    pub sample: String,
+}
+
+const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+
+impl<'a> Catalogue<'a> {
+    /// Draws it up.
+    #[must_use]
+    pub fn new(config: &'a Config, support: &'a Support, base: &'a str) -> Self {
+        Self { config, support, base, calls: calls(config) }
+    }
+
+    /// What the whole is called: as the operator says, or by its host.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self.config.discovery.name.as_str() {
+            "" => self.base.split_once("://").map_or(self.base, |(_, host)| host),
+            name => name,
+        }
+    }
+
+    /// A document's URL, where there is one.
+    #[must_use]
+    pub fn url_of(&self, document: Document) -> Option<String> {
+        if document == Document::Mcp
+            && let Some(tools) = &self.config.tools
+        {
+            return Some(format!("{}{}", self.base, tools.path));
+        }
+        let there = match document {
+            // Only where there is something to call.
+            Document::Mcp => self.tools().next().is_some(),
+            Document::McpJson | Document::ServerCard => self.config.tools.is_some() || self.tools().next().is_some(),
+            _ => true,
+        };
+        self.config.discovery.path_of(document).filter(|_| there).map(|path| format!("{}{path}", self.base))
+    }
+
+    /// The calls that are tools: those of which it is known what they take.
+    pub fn tools(&self) -> impl Iterator<Item = &Call<'a>> {
+        self.calls.iter().filter(|call| call.terms.about.input.is_some())
+    }
+
+    /// The ways to pay, as the live challenge has them.
+    #[must_use]
+    pub fn accepts(&self, terms: &Terms) -> Vec<Value> {
+        let settled = terms.requirements.iter().filter(|r| self.support.offers(2, r.asset.network));
+        settled.map(crate::x402::requirement::Requirement::to_v2).collect()
+    }
+
+    fn packages(&self) -> impl Iterator<Item = &'a Package> {
+        self.config.credits.iter().flat_map(|credits| &credits.packages)
+    }
+
+    fn documents(&self) -> Map<String, Value> {
+        const NAMED: [Document; 10] = [
+            Document::OpenApi,
+            Document::X402,
+            Document::Manifest,
+            Document::Llms,
+            Document::ApiCatalog,
+            Document::Index,
+            Document::Mcp,
+            Document::McpJson,
+            Document::ServerCard,
+            Document::Landing,
+        ];
+        let urls =
+            NAMED.into_iter().filter_map(|document| Some((document.name().to_owned(), self.url_of(document)?.into())));
+        urls.collect()
+    }
+
+    fn service(&self) -> Value {
+        let discovery = &self.config.discovery;
+        let mut service = json!({ "name": self.name(), "description": discovery.description, "url": self.base });
+        if !discovery.tags.is_empty() {
+            put(&mut service, "tags", discovery.tags.clone());
+        }
+        for (key, value) in [("iconUrl", &discovery.icon_url), ("contact", &discovery.contact)] {
+            if let Some(value) = value {
+                put(&mut service, key, value.clone());
+            }
+        }
+        service
+    }
+
+    /// `Link` (RFC 8288) of whatever a program may land on.
+    #[must_use]
+    pub fn links(config: &Config) -> Option<String> {
+        if !config.discovery.links {
+            return None;
+        }
+        let relations = [
+            (Document::OpenApi, "service-desc"),
+            (Document::ApiCatalog, "api-catalog"),
+            (Document::Llms, "describedby"),
+        ];
+        let links: Vec<String> = relations
+            .into_iter()
+            .filter_map(|(document, relation)| {
+                Some(format!("<{}>; rel=\"{relation}\"", config.discovery.path_of(document)?))
+            })
+            .collect();
+        (!links.is_empty()).then(|| links.join(", "))
+    }
+}
+
+impl Call<'_> {
+    /// The path with `{parameters}`.
+    #[must_use]
+    pub fn path(&self) -> String {
+        self.terms.about.template.with_braces()
+    }
+
+    /// What it is, in a line.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        match self.terms.description.as_str() {
+            "" => format!("{} {}", self.method, self.path()),
+            description => description.to_owned(),
+        }
+    }
+
+    /// The same with a full stop.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let summary = self.summary();
+        if summary.ends_with(['.', '!', '?']) { summary } else { format!("{summary}.") }
+    }
+}
+
+/// `1 credit`, `2 credits`.
+fn credits(number: u64) -> String {
+    format!("{number} credit{}", if number == 1 { "" } else { "s" })
+}
+
+/// `{"currency":"USD","amount":"0.001"}`: what is paid in counts as dollars, unit for unit.
+fn price(price: Price) -> Value {
+    json!({ "currency": "USD", "amount": amount(price) })
+}
+
+/// The same as digits alone.
+#[must_use]
+pub fn amount(price: Price) -> String {
+    price.to_string().trim_start_matches('$').to_owned()
+}
+
+fn calls(config: &Config) -> Vec<Call<'_>> {
+    let mut calls: Vec<Call<'_>> = Vec::new();
+    for route in &config.routes {
+        let Some(terms) = &route.terms else { continue };
+        // One that others have taken every request from is priced for nobody.
+        let Some((method, sample)) = reached(config, route, terms) else { continue };
+        let wanted = terms.about.name.clone().unwrap_or_else(|| named(method, terms));
+        let id = unused(wanted, &calls);
+        calls.push(Call { id, method, route, terms, sample });
+    }
+    calls
+}
+
+/// A method and a path by which the gate finds this very route, and no more specific one.
+fn reached(config: &Config, route: &Route, terms: &Terms) -> Option<(&'static str, String)> {
+    let body_first = terms.about.input.as_ref().is_some_and(|input| input.body.is_some());
+    let mut methods: Vec<&'static str> = METHODS.into_iter().collect();
+    if body_first {
+        methods.sort_by_key(|method| *method != "POST");
+    }
+    methods.retain(|method| route.pattern.method().is_none_or(|own| own == *method));
+    methods.into_iter().find_map(|method| Some((method, sample_of(config, route, terms, method)?)))
+}
+
+fn sample_of(config: &Config, route: &Route, terms: &Terms, method: &str) -> Option<String> {
+    let about = &terms.about;
+    let described = |name: &str| {
+        let schema = about.input.as_ref()?.path.get(name)?;
+        text(&sample(name, schema)?)
+    };
+    // The example, and then words that no more specific route is likely to name.
+    for attempt in 0..3_u8 {
+        let value = |name: &str| match attempt {
+            0 => described(name).or_else(|| Some(name.to_owned())),
+            1 => Some(format!("a-{name}")),
+            _ => Some(format!("any-{name}-{attempt}")),
+        };
+        let Ok(path) = about.template.fill(value) else { continue };
+        let Ok(canonical) = CanonicalPath::new(&path) else { continue };
+        if config.route(method, &canonical).is_ok_and(|found| found.is_some_and(|found| std::ptr::eq(found, route))) {
+            return Some(format!("{path}{}", query_of(terms)));
+        }
+    }
+    None
+}
+
+fn query_of(terms: &Terms) -> String {
+    let Some(input) = &terms.about.input else { return String::new() };
+    let required = input.query.iter().filter(|(name, _)| input.requires(name));
+    let pairs: Vec<String> = required
+        .filter_map(|(name, schema)| Some(format!("{name}={}", escaped(&text(&sample(name, schema)?)?))))
+        .collect();
+    if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) }
+}
+
+/// A value as it stands in a path or a query; a list or a table has no one form there.
+#[must_use]
+pub fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(on) => Some(on.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// `get_weather_city`.
+fn named(method: &str, terms: &Terms) -> String {
+    let words = terms.about.template.words().map(|word| {
+        let kept: String = word.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        kept.trim_matches('_').to_ascii_lowercase()
+    });
+    let name = std::iter::once(method.to_ascii_lowercase()).chain(words).filter(|word| !word.is_empty());
+    name.collect::<Vec<_>>().join("_").chars().take(MOST_NAME).collect()
+}
+
+/// As long as MCP clients take a tool's name, less what makes two of them differ.
+const MOST_NAME: usize = 60;
+
+fn unused(wanted: String, calls: &[Call<'_>]) -> String {
+    let taken = |name: &str| calls.iter().any(|call| call.id == name);
+    if !taken(&wanted) {
+        return wanted;
+    }
+    (2_u32..).map(|number| format!("{wanted}_{number}")).find(|name| !taken(name)).unwrap_or(wanted)
+}

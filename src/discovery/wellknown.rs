@@ -1,0 +1,124 @@
+//! What stands under `/.well-known/`.
+
+use super::{Catalogue, amount, price};
+use crate::config::Document;
+use crate::json::put;
+use crate::mcp::{LATEST, tools};
+use serde_json::{Value, json};
+
+/// `/.well-known/x402`: the list of resources that x402scan reads and the five fields of the foundation's draft, whose keys
+/// do not collide.
+#[must_use]
+pub fn x402(catalogue: &Catalogue<'_>) -> Value {
+    let config = catalogue.config;
+    let packages =
+        catalogue.packages().map(|package| ("POST", format!("{}{}", catalogue.base, package.path()), &package.terms));
+    let priced: Vec<(&str, String, _)> = catalogue
+        .calls
+        .iter()
+        .map(|call| (call.method, format!("{}{}", catalogue.base, call.sample), call.terms))
+        .chain(packages)
+        .collect();
+    let mut assets: Vec<Value> = Vec::new();
+    for requirement in priced.iter().flat_map(|(_, _, terms)| &terms.requirements) {
+        let asset = &requirement.asset;
+        let entry = json!({
+            "network": asset.network.to_string(), "asset": asset.address.to_checksum(None), "symbol": asset.symbol,
+            "decimals": asset.decimals,
+        });
+        if catalogue.support.offers(2, asset.network) && !assets.contains(&entry) {
+            assets.push(entry);
+        }
+    }
+    let mut document = json!({
+        "version": 1,
+        "resources": priced.iter().map(|(_, url, _)| url).collect::<Vec<_>>(),
+        "x402Version": 2,
+        "kind": "resource-server",
+        "canonical": catalogue.base,
+        "facilitator": config.facilitators.first().map(|facilitator| &facilitator.url),
+        "assets": assets,
+        "openapi": catalogue.url_of(Document::OpenApi),
+        "items": priced
+            .iter()
+            .map(|(method, url, terms)| json!({ "method": method, "url": url, "price": price(terms.price) }))
+            .collect::<Vec<_>>(),
+        "instructions": "GET or POST a resource without paying: it answers 402 with its price in PAYMENT-REQUIRED.",
+    });
+    if !config.discovery.ownership_proofs.is_empty() {
+        put(&mut document, "ownershipProofs", config.discovery.ownership_proofs.clone());
+    }
+    document
+}
+
+/// `/.well-known/api-catalog`: RFC 9727, a link set (RFC 9264).
+#[must_use]
+pub fn api_catalog(catalogue: &Catalogue<'_>) -> Value {
+    let link = |document: Document, kind: &str| {
+        let href = catalogue.url_of(document)?;
+        Some(json!([{ "href": href, "type": kind }]))
+    };
+    let calls = catalogue.calls.iter().map(|call| {
+        let href = format!("{}{}", catalogue.base, call.sample);
+        json!({ "href": href, "title": call.summary(), "method": [call.method], "price": [amount(call.terms.price)] })
+    });
+    let packages = catalogue.packages().map(|package| {
+        let href = format!("{}{}", catalogue.base, package.path());
+        json!({
+            "href": href, "title": package.terms.description, "method": ["POST"], "price": [amount(package.terms.price)],
+        })
+    });
+    let mut entry =
+        json!({ "anchor": format!("{}/", catalogue.base), "item": calls.chain(packages).collect::<Vec<_>>() });
+    let relations = [
+        ("service-desc", Document::OpenApi, "application/vnd.oai.openapi+json"),
+        ("service-doc", Document::Llms, "text/plain"),
+        ("service-meta", Document::Manifest, "application/json"),
+    ];
+    for (relation, document, kind) in relations {
+        if let Some(link) = link(document, kind) {
+            put(&mut entry, relation, link);
+        }
+    }
+    json!({ "linkset": [entry] })
+}
+
+/// `/.well-known/mcp.json`; nothing where there is no server to point at.
+#[must_use]
+pub fn mcp_json(catalogue: &Catalogue<'_>) -> Option<Value> {
+    let url = catalogue.url_of(Document::Mcp)?;
+    Some(json!({
+        "name": catalogue.name(),
+        "description": catalogue.config.discovery.description,
+        "mcpServers": { catalogue.name(): { "type": "http", "url": url } },
+        "endpoints": [{ "url": url, "transport": "streamable-http" }],
+        "tools": named_tools(catalogue),
+    }))
+}
+
+/// `/.well-known/mcp/server-card.json` (SEP-1649).
+#[must_use]
+pub fn server_card(catalogue: &Catalogue<'_>) -> Option<Value> {
+    let url = catalogue.url_of(Document::Mcp)?;
+    Some(json!({
+        "version": "1.0",
+        "protocolVersion": LATEST,
+        "serverInfo": { "name": catalogue.name(), "title": catalogue.name(), "version": "1" },
+        "description": catalogue.config.discovery.description,
+        "transport": { "type": "streamable-http", "endpoint": url.strip_prefix(catalogue.base).unwrap_or(&url) },
+        "capabilities": { "tools": {} },
+        "authentication": { "required": false, "schemes": ["x402", "bearer"] },
+        "tools": named_tools(catalogue),
+    }))
+}
+
+/// Ours with all that `tools/list` says; of the origin's server the names that cost something.
+fn named_tools(catalogue: &Catalogue<'_>) -> Vec<Value> {
+    match &catalogue.config.tools {
+        Some(priced) => {
+            let named = priced.priced().filter(|(name, _)| *name != "*");
+            named.map(|(name, terms)| json!({ "name": name, "price": price(terms.price) })).collect()
+        }
+        None => tools::listed(catalogue),
+    }
+}

@@ -1,0 +1,166 @@
+//! The documents by which the API is found. At a path that nobody has named the origin's own goes first.
+
+use super::gateway::Visit;
+use super::origin::{NoAnswer, ask};
+use super::{log, now, replay, respond, supported};
+use crate::config::{AtOrigin, Document, Placement, Unrouted};
+use crate::discovery::{Catalogue, annotate, index, llms, openapi, wellknown};
+use crate::http::path::CanonicalPath;
+use serde_json::Value;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use web_sys::Response;
+use worker::Result;
+
+/// Seconds for which it is remembered whether the origin has something at a path.
+const REMEMBERED_SECONDS: u64 = 300;
+/// The same of an origin that gave no answer.
+const FAILED_SECONDS: u64 = 15;
+/// How long the origin may take for it.
+const ASK_SECONDS: u32 = 5;
+const MOST_DOCUMENT: u32 = 2 * 1024 * 1024;
+const JSON: &str = "application/json";
+
+thread_local! {
+    static TAKEN: RefCell<HashMap<String, (bool, u64)>> = RefCell::new(HashMap::new());
+    static OPENAPI: RefCell<Option<(String, u64)>> = const { RefCell::new(None) };
+}
+
+/// Answers, if a document of ours is there.
+pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
+    let facts = visit.facts;
+    let placement = visit.config.discovery.at(&facts.path).filter(|placement| placement.document != Document::Mcp)?;
+    let reads = matches!(facts.method.as_str(), "GET" | "HEAD");
+    let preflight = facts.preflight_for.as_deref();
+    if !placement.asked && (!(reads || matches!(preflight, Some("GET" | "HEAD"))) || has_own(visit, placement).await) {
+        return None;
+    }
+    if let Some(method) = preflight {
+        let wanted = visit.request.headers().get("access-control-request-headers").ok().flatten();
+        return Some(respond::preflight(method, wanted.as_deref()));
+    }
+    if !reads {
+        return Some(respond::method_not_allowed("GET"));
+    }
+    let support = supported::current(visit.config, visit.env, visit.context).await;
+    let catalogue = Catalogue::new(visit.config, &support, &facts.base);
+    document(visit, &catalogue, placement.document).await
+}
+
+async fn document(visit: &Visit<'_>, catalogue: &Catalogue<'_>, document: Document) -> Option<Result<Response>> {
+    let links = Catalogue::links(visit.config);
+    let json = |value: &Value| respond::document(JSON, &value.to_string(), links.clone());
+    Some(match document {
+        Document::OpenApi => json(&openapi_document(visit, catalogue).await),
+        Document::X402 => json(&wellknown::x402(catalogue)),
+        Document::Manifest => json(&index::manifest(catalogue)),
+        Document::Index => json(&index::index(catalogue)),
+        Document::Llms => respond::document("text/plain; charset=utf-8", &llms::text(catalogue), links),
+        Document::ApiCatalog => {
+            let kind = "application/linkset+json; profile=\"https://www.rfc-editor.org/info/rfc9727\"";
+            respond::document(kind, &wellknown::api_catalog(catalogue).to_string(), links)
+        }
+        // Where there is no server they are not there either.
+        Document::McpJson => json(&wellknown::mcp_json(catalogue)?),
+        Document::ServerCard => json(&wellknown::server_card(catalogue)?),
+        Document::Landing | Document::Mcp => return None,
+    })
+}
+
+/// Whether the origin has something at this path that ours would hide. Where no unnamed path reaches it, it has not.
+async fn has_own(visit: &Visit<'_>, placement: &Placement) -> bool {
+    if shut(visit, &placement.path) {
+        return false;
+    }
+    // A page is no document: single-page applications answer with one to everything.
+    remembered(visit, &placement.path, "*/*", |answer| {
+        let kind = answer.headers().get("content-type").ok().flatten().unwrap_or_default();
+        answer.status() < 400 && !kind.starts_with("text/html")
+    })
+    .await
+    // An origin that is down has nothing; and its documents are not worth less for that.
+    .unwrap_or(false)
+}
+
+/// Whether the origin has an MCP server there: it answers a GET by refusing it, or by a stream.
+pub(super) async fn origin_serves_mcp(visit: &Visit<'_>, placement: &Placement) -> bool {
+    if shut(visit, &placement.path) {
+        return false;
+    }
+    let there = remembered(visit, &placement.path, "text/event-stream", |answer| {
+        let kind = answer.headers().get("content-type").ok().flatten().unwrap_or_default();
+        !matches!(answer.status(), 404 | 410) && !kind.starts_with("text/html")
+    });
+    // Without an origin no tool could be called; and perhaps it is its server that would be hidden.
+    there.await.unwrap_or(true)
+}
+
+/// Whether no request for this path gets to the origin for nothing, and nobody has priced it by name.
+fn shut(visit: &Visit<'_>, path: &str) -> bool {
+    let routed = CanonicalPath::new(path).ok().and_then(|path| visit.config.route("GET", &path).ok().flatten());
+    visit.config.unrouted == Unrouted::Deny && routed.is_none()
+}
+
+async fn remembered(visit: &Visit<'_>, path: &str, accept: &str, test: impl Fn(&Response) -> bool) -> Option<bool> {
+    if let Some(known) = TAKEN.with_borrow(|taken| taken.get(path).filter(|(_, until)| *until > now()).copied()) {
+        return Some(known.0);
+    }
+    match ask(visit.config, visit.env, &visit.facts.base, path, accept, ASK_SECONDS).await {
+        Ok(answer) => {
+            let there = test(&answer);
+            if let Some(body) = answer.body() {
+                let _ = body.cancel();
+            }
+            // What a server that is in trouble says is not remembered for long.
+            let seconds = if answer.status() >= 500 { FAILED_SECONDS } else { REMEMBERED_SECONDS };
+            remember(path, there, seconds);
+            Some(there)
+        }
+        Err(error) => {
+            trouble(&error);
+            None
+        }
+    }
+}
+
+fn remember(path: &str, there: bool, seconds: u64) {
+    TAKEN.with_borrow_mut(|taken| taken.insert(path.to_owned(), (there, now().saturating_add(seconds))));
+}
+
+fn trouble(error: &NoAnswer) {
+    log::failure("discovery", &format!("the origin was asked for a document: {error:?}"));
+}
+
+/// The origin's own with our prices in it, where one is named and there; else ours.
+async fn openapi_document(visit: &Visit<'_>, catalogue: &Catalogue<'_>) -> Value {
+    let Some(AtOrigin(path)) = &visit.config.discovery.openapi else { return openapi::document(catalogue) };
+    let theirs = match origins_openapi(visit, path).await {
+        Some(text) => serde_json::from_str(&text).ok().and_then(|theirs| annotate::annotated(catalogue, theirs)),
+        None => None,
+    };
+    theirs.unwrap_or_else(|| {
+        log::failure("discovery", "the origin has no OpenAPI 3 document in JSON where OPENAPI says: ours is served");
+        openapi::document(catalogue)
+    })
+}
+
+async fn origins_openapi(visit: &Visit<'_>, path: &str) -> Option<String> {
+    let known = OPENAPI.with_borrow(Clone::clone);
+    if let Some((text, _)) = known.as_ref().filter(|(_, until)| *until > now()) {
+        return Some(text.clone());
+    }
+    let fetched = async {
+        let answer = ask(visit.config, visit.env, &visit.facts.base, path, JSON, ASK_SECONDS).await;
+        let answer = answer.map_err(|error| trouble(&error)).ok().filter(|answer| answer.status() == 200)?;
+        let bytes = replay::read_up_to(answer.body()?, MOST_DOCUMENT, ASK_SECONDS).await?;
+        String::from_utf8(bytes.to_vec()).ok()
+    };
+    let (text, seconds) = match (fetched.await, known) {
+        (Some(text), _) => (text, REMEMBERED_SECONDS),
+        // An old one is better than one that does not know what the calls take.
+        (None, Some((old, _))) => (old, FAILED_SECONDS),
+        (None, None) => return None,
+    };
+    OPENAPI.with_borrow_mut(|kept| *kept = Some((text.clone(), now().saturating_add(seconds))));
+    Some(text)
+}

@@ -1,0 +1,60 @@
+//! The gate before an MCP server of the origin's: listing is free, and of the messages only `tools/call` can cost.
+
+use super::super::gateway::Visit;
+use super::super::respond;
+use super::{Called, ToolSale, content_of, facts_of, read, rpc_error, sell};
+use crate::config::{ToolPrice, Tools};
+use crate::gate::Decision;
+use crate::http::path::CanonicalPath;
+use crate::mcp::message::{self, CALL, Message};
+use js_sys::Uint8Array;
+use web_sys::Response;
+use worker::Result;
+
+pub(super) async fn answer(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {
+    if let Some(method) = &visit.facts.preflight_for {
+        let wanted = visit.request.headers().get("access-control-request-headers")?;
+        return respond::preflight(method, wanted.as_deref());
+    }
+    match visit.facts.method.as_str() {
+        // Streams from the server, and the end of a session: no message goes to the origin by them.
+        "GET" | "HEAD" | "DELETE" => return visit.unpriced(Decision::PassThrough).await,
+        "POST" => {}
+        // An origin that takes messages by another method would take them past the gate.
+        _ => return respond::method_not_allowed("GET, POST, DELETE"),
+    }
+    let (bytes, message) = match read(visit).await {
+        Ok(read) => read,
+        Err(refusal) => return refusal,
+    };
+    let id = match message {
+        Message::Request { id, method, .. } if method == CALL => id,
+        _ => return pass(visit, &bytes).await,
+    };
+    let route = visit.route();
+    let Some(tool) = message::call(&bytes) else {
+        return rpc_error(&route, &id, -32_602, "these are no parameters of a tool's call");
+    };
+    let Some(forwarded) = message::without_payment(&bytes) else {
+        return rpc_error(&route, &id, -32_602, "these are no parameters of a tool's call");
+    };
+    match tools.price(&tool.name, visit.config.unrouted) {
+        ToolPrice::Unknown => rpc_error(&route, &id, -32_602, "there is no such tool"),
+        ToolPrice::Free => pass(visit, forwarded.as_bytes()).await,
+        ToolPrice::Priced(terms) => {
+            let content = content_of(&tool);
+            let sale = ToolSale {
+                called: Called::Server(id.clone()),
+                body: Some(Uint8Array::from(forwarded.as_bytes())),
+                content: &content,
+            };
+            let facts = facts_of(visit.facts, &tool);
+            sell(&Visit { facts: &facts, tool: Some(&sale), ..*visit }, &id, terms, path).await
+        }
+    }
+}
+
+async fn pass(visit: &Visit<'_>, body: &[u8]) -> Result<Response> {
+    let target = visit.facts.target();
+    visit.pass_through(&target, Some(Uint8Array::from(body))).await
+}

@@ -1,0 +1,159 @@
+//! MCP over HTTP: our own server, which has the priced routes as tools, and the gate before one of the origin's. Both sell
+//! by the very steps by which a call over HTTP is sold; only the dress differs (`protocol.md` 9).
+
+mod gated;
+mod outcome;
+mod own;
+
+pub(super) use outcome::outcome;
+
+use super::gateway::Visit;
+use super::{log, replay, respond};
+use crate::config::{Document, Terms};
+use crate::gate::Facts;
+use crate::http::headers::{
+    PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_CREDITS_CHARGED, X_CREDITS_REMAINING, X_PAYMENT_RESPONSE,
+};
+use crate::http::path::CanonicalPath;
+use crate::mcp::answer::{self, OUTCOME};
+use crate::mcp::message::{self, Message, ToolCall};
+use alloy_primitives::keccak256;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use js_sys::Uint8Array;
+use serde_json::{Map, Value, json};
+use web_sys::Response;
+use worker::Result;
+
+/// The longest message that is read.
+const MOST_MESSAGE: u32 = 1024 * 1024;
+/// An origin's server keeps a session by this header.
+const SESSION: &str = "mcp-session-id";
+
+/// How the origin's answer to a tool's call is read.
+#[derive(Clone, Debug)]
+pub(super) enum Called {
+    /// It is an HTTP answer, and becomes a result.
+    Route,
+    /// It is a message with this id.
+    Server(Value),
+}
+
+/// A tool's call on its way to be sold.
+pub(super) struct ToolSale<'a> {
+    /// How the answer is read.
+    pub(super) called: Called,
+    /// The body that the origin gets.
+    pub(super) body: Option<Uint8Array>,
+    /// What a `payment-identifier` stands for: the call without its id and its payment, which differ when it is made again.
+    pub(super) content: &'a [u8],
+}
+
+/// Answers, if the path is an MCP server's.
+pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
+    let path = CanonicalPath::new(&visit.facts.path).ok()?;
+    if let Some(tools) = visit.config.tools.as_ref().filter(|tools| tools.is_at(&path)) {
+        return Some(gated::answer(visit, tools, &path).await);
+    }
+    let placement =
+        visit.config.discovery.at(&visit.facts.path).filter(|placement| placement.document == Document::Mcp)?;
+    own::answer(visit, placement).await
+}
+
+/// A message of at most [`MOST_MESSAGE`] bytes, or the answer to one that is none.
+async fn read(visit: &Visit<'_>) -> std::result::Result<(Vec<u8>, Message), Result<Response>> {
+    let refuse = |error: &Value| Err(respond::json(400, error));
+    // Packed, it would be one thing to us and another to the origin.
+    let packed = visit.request.headers().get("content-encoding").ok().flatten();
+    if packed.is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
+        return refuse(&answer::error(&Value::Null, -32_600, "send the message as it is, without Content-Encoding"));
+    }
+    let Some(body) = visit.request.body() else {
+        return refuse(&message::NoMessage::Syntax.error());
+    };
+    let Some(bytes) = replay::read_up_to(body, MOST_MESSAGE, replay::BODY_SECONDS).await else {
+        return refuse(&answer::error(&Value::Null, -32_600, "the message is over 1 MiB, or broke off"));
+    };
+    let bytes = bytes.to_vec();
+    match message::read(&bytes) {
+        Ok(message) => Ok((bytes, message)),
+        Err(error) => refuse(&error.error()),
+    }
+}
+
+/// What the gate is told of a tool's call: it pays by its `_meta`, or by a key as any request does.
+fn facts_of(facts: &Facts, tool: &ToolCall) -> Facts {
+    let mut inner = Facts { tool: Some(tool.name.clone()), ..facts.clone() };
+    match &tool.payment {
+        // One beside it in a header is one too many, and the gate says so.
+        Some((header, true)) if inner.x_payment.is_none() => inner.x_payment = Some(header.clone()),
+        Some((header, false)) if inner.payment_signature.is_none() => inner.payment_signature = Some(header.clone()),
+        Some((header, _)) => (inner.payment_signature, inner.x_payment) = (Some(header.clone()), Some(header.clone())),
+        None => {}
+    }
+    inner
+}
+
+/// What a call is, whoever asks again: its tool and its arguments.
+fn content_of(tool: &ToolCall) -> Vec<u8> {
+    let arguments: Vec<String> =
+        tool.arguments.iter().map(|(name, value)| format!("{name}\n{}", value.get())).collect();
+    keccak256(format!("{}\n\n{}", tool.name, arguments.join("\n\n"))).to_vec()
+}
+
+/// Sells it, and dresses the answer as the result of the message.
+async fn sell(visit: &Visit<'_>, id: &Value, terms: &Terms, path: &CanonicalPath) -> Result<Response> {
+    let sold = visit.priced(terms, path, None).await?;
+    dressed(id, &sold).await
+}
+
+/// The gateway's answer to a call over HTTP, as the answer to a message.
+async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
+    let headers = sold.headers();
+    let header = |name: &str| headers.get(name).ok().flatten();
+    let kind = header("content-type").unwrap_or_default();
+    let body = match sold.body() {
+        Some(body) => replay::read_up_to(body, outcome::MOST_ANSWER.saturating_mul(2), replay::BODY_SECONDS).await,
+        None => None,
+    };
+    let body = body.map(|bytes| bytes.to_vec()).unwrap_or_default();
+    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let mut result: Map<String, Value> = if let Some(challenge) = header(PAYMENT_REQUIRED).as_deref().and_then(decoded)
+    {
+        answer::refusal(&challenge)
+    } else if kind == OUTCOME {
+        if let Some(error) = json.get("error") {
+            return reply(&json!({ "jsonrpc": "2.0", "id": id, "error": error }), &headers);
+        }
+        json.get("result").and_then(Value::as_object).cloned().unwrap_or_default()
+    } else if kind == "application/problem+json" {
+        answer::refusal(&json)
+    } else {
+        answer::of_http(sold.status(), &kind, &body)
+    };
+    let receipt = header(PAYMENT_RESPONSE).or_else(|| header(X_PAYMENT_RESPONSE));
+    answer::receipt(&mut result, receipt.as_deref().and_then(decoded));
+    if let (Some(charged), Some(left)) = (header(X_CREDITS_CHARGED), header(X_CREDITS_REMAINING)) {
+        answer::note(&mut result, "edge402/credits", json!({ "charged": charged, "remaining": left }));
+    }
+    reply(&answer::message(id, &result), &headers)
+}
+
+fn reply(message: &Value, headers: &web_sys::Headers) -> Result<Response> {
+    let response = respond::json(200, message)?;
+    for name in [SESSION, "idempotent-replayed"] {
+        if let Some(value) = headers.get(name)? {
+            response.headers().set(name, &value)?;
+        }
+    }
+    Ok(response)
+}
+
+fn decoded(header: &str) -> Option<Value> {
+    serde_json::from_slice(&STANDARD.decode(header).ok()?).ok()
+}
+
+fn rpc_error(route: &str, id: &Value, code: i32, message: &str) -> Result<Response> {
+    log::decision("refuse", route, &json!({ "rpc": code }));
+    respond::json(200, &answer::error(id, code, message))
+}

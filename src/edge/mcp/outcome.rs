@@ -1,0 +1,66 @@
+//! What a tool's call came to, before it is charged: a JSON-RPC error arrives as a 200, and a 200 would be charged
+//! (`anchors.md` 4.3, 24). So the answer is read whole, and its outcome stands in its status.
+
+use super::super::origin::NoAnswer;
+use super::super::replay;
+use super::{Called, OUTCOME, SESSION};
+use crate::mcp::answer::of_http;
+use crate::mcp::stream::{self, Outcome};
+use serde_json::{Value, json};
+use web_sys::{Headers, Response, ResponseInit};
+
+/// The longest answer of a tool: it is one JSON text, held whole.
+pub(in crate::edge) const MOST_ANSWER: u32 = 4 * 1024 * 1024;
+/// A tool that ran and failed; not charged.
+const FAILED: u16 = 422;
+
+/// The outcome as an answer: below 400 it is worth its price.
+pub(in crate::edge) async fn outcome(called: &Called, answer: &Response, seconds: u32) -> Result<Response, NoAnswer> {
+    let broken = |what: &str| NoAnswer::Unreachable(what.to_owned());
+    let kind = answer.headers().get("content-type").ok().flatten().unwrap_or_default();
+    let bytes = match answer.body() {
+        Some(body) => {
+            let whole = replay::read_up_to(body, MOST_ANSWER, seconds).await;
+            whole.ok_or_else(|| broken("a tool's answer broke off, took too long, or is over 4 MiB"))?.to_vec()
+        }
+        None => Vec::new(),
+    };
+    let status = answer.status();
+    let (status, outcome) = match called {
+        Called::Route => {
+            // A redirect leads a program that has asked for a tool nowhere.
+            let status = if (300..400).contains(&status) { FAILED } else { status };
+            (status, json!({ "result": of_http(status, &kind, &bytes) }))
+        }
+        Called::Server(_) if !(200..300).contains(&status) => {
+            let status = if status < 400 { FAILED } else { status };
+            let message = format!("the server answered with the status {status}");
+            (status, json!({ "error": { "code": -32_000, "message": message } }))
+        }
+        Called::Server(id) => {
+            let text = String::from_utf8(bytes).map_err(|_| broken("an MCP server's answer is not UTF-8"))?;
+            match stream::outcome(&kind, &text, id) {
+                Some(Outcome::Result(result)) => (200, json!({ "result": result })),
+                Some(Outcome::Failed(result)) => (FAILED, json!({ "result": result })),
+                Some(Outcome::Error(error)) => (FAILED, json!({ "error": error })),
+                None => return Err(broken("an MCP server's answer holds none with the call's id")),
+            }
+        }
+    };
+    made(answer, status, &outcome).map_err(|error| NoAnswer::Unreachable(error.to_string()))
+}
+
+fn made(answer: &Response, status: u16, outcome: &Value) -> worker::Result<Response> {
+    let text = outcome.to_string();
+    let headers = Headers::new()?;
+    headers.set("content-type", OUTCOME)?;
+    // So that it can be kept for whoever shows its identifier.
+    headers.set("content-length", &text.len().to_string())?;
+    if let Some(session) = answer.headers().get(SESSION)? {
+        headers.set(SESSION, &session)?;
+    }
+    let init = ResponseInit::new();
+    init.set_status(status);
+    init.set_headers(&headers);
+    Ok(Response::new_with_opt_str_and_init(Some(&text), &init)?)
+}

@@ -1,0 +1,212 @@
+//! A JSON-RPC message, read strictly: what has two readings here and at the origin would be priced as one thing and done as
+//! another (`anchors.md` 4.3, 21).
+
+use super::PAYMENT;
+use crate::strict_json;
+use crate::x402::encode_header_text;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// What a client sends.
+#[derive(Debug)]
+pub enum Message {
+    /// It wants an answer.
+    Request {
+        /// A text or a number, as it was written.
+        id: Value,
+        /// Which.
+        method: String,
+        /// With what.
+        params: Value,
+    },
+    /// It wants none: a notification, or an answer to the server.
+    Other,
+}
+
+/// Why bytes are no message, as JSON-RPC counts it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoMessage {
+    /// Not JSON, or JSON with two readings.
+    Syntax,
+    /// A batch: one message is one call, and one payment.
+    Batch,
+    /// JSON, and no message.
+    Malformed,
+}
+
+impl NoMessage {
+    /// The answer to it.
+    #[must_use]
+    pub fn error(self) -> Value {
+        let (code, message) = match self {
+            Self::Syntax => (-32_700, "the body is not JSON, or has a key twice"),
+            Self::Batch => (-32_600, "send one message at a time"),
+            Self::Malformed => (-32_600, "the body is not a JSON-RPC 2.0 message"),
+        };
+        json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } })
+    }
+}
+
+/// Reads one message.
+///
+/// # Errors
+/// [`NoMessage`].
+pub fn read(bytes: &[u8]) -> Result<Message, NoMessage> {
+    let message = match strict_json::parse(bytes).map_err(|_| NoMessage::Syntax)? {
+        Value::Object(message) => message,
+        Value::Array(_) => return Err(NoMessage::Batch),
+        _ => return Err(NoMessage::Malformed),
+    };
+    if message.get("jsonrpc").is_none_or(|version| version != "2.0") {
+        return Err(NoMessage::Malformed);
+    }
+    let params = message.get("params").cloned().unwrap_or_default();
+    match (message.get("method"), message.get("id")) {
+        (Some(Value::String(method)), Some(id @ (Value::String(_) | Value::Number(_)))) => {
+            Ok(Message::Request { id: id.clone(), method: method.clone(), params })
+        }
+        // A call that wants no answer would be a call that nobody charges.
+        (Some(Value::String(method)), None) if method != CALL => Ok(Message::Other),
+        (None, Some(_)) if message.contains_key("result") || message.contains_key("error") => Ok(Message::Other),
+        _ => Err(NoMessage::Malformed),
+    }
+}
+
+/// The method by which a tool is called.
+pub const CALL: &str = "tools/call";
+
+/// A call of a tool.
+#[derive(Debug)]
+pub struct ToolCall {
+    /// Which.
+    pub name: String,
+    /// With what; numbers as they were written.
+    pub arguments: BTreeMap<String, Box<RawValue>>,
+    /// The payment as its header has it, and whether it is of version 1.
+    pub payment: Option<(String, bool)>,
+}
+
+#[derive(Deserialize)]
+struct Params {
+    name: String,
+    #[serde(default)]
+    arguments: Option<BTreeMap<String, Box<RawValue>>>,
+    #[serde(default, rename = "_meta")]
+    meta: Option<BTreeMap<String, Box<RawValue>>>,
+}
+
+#[derive(Deserialize)]
+struct WithParams {
+    params: Params,
+}
+
+/// Reads the call in a message that [`read`] has found to be one; nothing where its parameters are none.
+#[must_use]
+pub fn call(bytes: &[u8]) -> Option<ToolCall> {
+    let Params { name, arguments, meta } = serde_json::from_slice::<WithParams>(bytes).ok()?.params;
+    if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
+        return None;
+    }
+    let payment = match meta.as_ref().and_then(|meta| meta.get(PAYMENT)) {
+        None => None,
+        Some(raw) => {
+            let payment: Map<String, Value> = serde_json::from_str(raw.get()).ok()?;
+            let first_version = payment.get("x402Version").and_then(Value::as_u64) == Some(1);
+            Some((encode_header_text(raw.get()), first_version))
+        }
+    };
+    Some(ToolCall { name, arguments: arguments.unwrap_or_default(), payment })
+}
+
+/// The message without its payment, for the origin: all else as it was written. What was paid with is nobody's but ours.
+#[must_use]
+pub fn without_payment(bytes: &[u8]) -> Option<String> {
+    type Members = BTreeMap<String, Box<RawValue>>;
+    let mut message: Members = serde_json::from_slice(bytes).ok()?;
+    let mut params: Members = serde_json::from_str(message.get("params")?.get()).ok()?;
+    if let Some(meta) = params.get("_meta") {
+        let mut meta: Members = serde_json::from_str(meta.get()).ok()?;
+        meta.remove(PAYMENT);
+        if meta.is_empty() {
+            params.remove("_meta");
+        } else {
+            params.insert("_meta".to_owned(), raw(&meta)?);
+        }
+    }
+    message.insert("params".to_owned(), raw(&params)?);
+    serde_json::to_string(&message).ok()
+}
+
+fn raw(members: &BTreeMap<String, Box<RawValue>>) -> Option<Box<RawValue>> {
+    RawValue::from_string(serde_json::to_string(members).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_read_strictly() {
+        let is = |text: &str| match read(text.as_bytes()) {
+            Ok(Message::Request { id, method, .. }) => format!("{id} {method}"),
+            Ok(Message::Other) => "other".into(),
+            Err(error) => format!("{error:?}"),
+        };
+        for (text, wanted) in [
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#, "1 ping"),
+            (r#"{"jsonrpc":"2.0","id":"a","method":"tools/call"}"#, "\"a\" tools/call"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"tools\/call"}"#, "1 tools/call"),
+            (r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#, "other"),
+            (r#"{"jsonrpc":"2.0","id":1,"result":{}}"#, "other"),
+            (r#"{"jsonrpc":"2.0","method":"tools/call","params":{"name":"x"}}"#, "Malformed"),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"tools/call"}"#, "Malformed"),
+            (r#"{"id":1,"method":"ping"}"#, "Malformed"),
+            (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, "Batch"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#, "Syntax"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}{}"#, "Syntax"),
+            ("\u{feff}{}", "Syntax"),
+            ("7", "Malformed"),
+        ] {
+            assert_eq!(is(text), wanted, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_payment_is_taken_out_and_all_else_stays_as_it_was_written() {
+        let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"n":123456789012345678901234567890,"m":1.10},"_meta":{"x402/payment":{"x402Version":2,"v":1e3},"progressToken":7}}}"#;
+        let read = call(text.as_bytes()).unwrap();
+        assert_eq!((read.name.as_str(), read.arguments["n"].get()), ("x", "123456789012345678901234567890"));
+        let (header, first_version) = read.payment.unwrap();
+        assert_eq!((header, first_version), (encode_header_text(r#"{"x402Version":2,"v":1e3}"#), false));
+        let left = without_payment(text.as_bytes()).unwrap();
+        assert!(!left.contains("x402") && left.contains("progressToken"), "{left}");
+        assert!(left.contains("123456789012345678901234567890") && left.contains("1.10"), "{left}");
+    }
+
+    #[test]
+    fn what_is_no_call_is_none() {
+        let call_of = |params: &str| call(format!(r#"{{"params":{params}}}"#).as_bytes()).is_some();
+        assert!(call_of(r#"{"name":"x"}"#) && call_of(r#"{"name":"x","arguments":null}"#));
+        for bad in [
+            "{}",
+            r#"{"name":7}"#,
+            r#"{"name":""}"#,
+            r#"{"name":"a\nb"}"#,
+            r#"{"name":"x","arguments":[]}"#,
+            r#"{"name":"x","_meta":{"x402/payment":"e30="}}"#,
+            r#"{"name":"x","_meta":[]}"#,
+        ] {
+            assert!(!call_of(bad), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64), text in ".{0,64}") {
+            let _ = (read(&bytes), call(&bytes), without_payment(&bytes));
+            let _ = (read(text.as_bytes()), call(text.as_bytes()), without_payment(text.as_bytes()));
+        }
+    }
+}

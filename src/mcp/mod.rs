@@ -1,0 +1,16 @@
+//! MCP over HTTP, as far as money goes: which message is a call, what it pays with, and what its answer looks like
+//! (`protocol.md` 9; the protocol's revision 2025-11-25, transport "Streamable HTTP").
+
+pub mod answer;
+pub mod message;
+pub mod stream;
+pub mod tools;
+
+/// The revision that is spoken unless a client asks for an older one.
+pub const LATEST: &str = "2025-11-25";
+/// All that are spoken: for tools over plain JSON answers they are the same.
+pub const SPOKEN: [&str; 4] = [LATEST, "2025-06-18", "2025-03-26", "2024-11-05"];
+/// The payment, in a call's `_meta`.
+pub const PAYMENT: &str = "x402/payment";
+/// The receipt, in a result's `_meta`.
+pub const RECEIPT: &str = "x402/payment-response";

@@ -1,0 +1,101 @@
+//! The answer to one message, as a server gives it: as JSON, or last in a stream of events.
+
+use crate::strict_json;
+use serde_json::{Map, Value};
+
+/// What became of a call at a server of the origin's.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// A result that is worth its price.
+    Result(Map<String, Value>),
+    /// A result that says it failed: `isError`.
+    Failed(Map<String, Value>),
+    /// A JSON-RPC error.
+    Error(Value),
+}
+
+/// The answer with this id in a body of this type; nothing where it is not there.
+#[must_use]
+pub fn outcome(content_type: &str, body: &str, id: &Value) -> Option<Outcome> {
+    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind == "text/event-stream" {
+        return events(body).iter().find_map(|data| answer(data, id));
+    }
+    answer(body, id)
+}
+
+fn answer(text: &str, id: &Value) -> Option<Outcome> {
+    let Value::Object(mut message) = strict_json::parse(text.as_bytes()).ok()? else { return None };
+    if message.get("id") != Some(id) {
+        return None;
+    }
+    if let Some(error) = message.remove("error") {
+        return Some(Outcome::Error(error));
+    }
+    let Some(Value::Object(result)) = message.remove("result") else { return None };
+    // Whatever is not plainly a success is not charged.
+    match result.get("isError") {
+        None | Some(Value::Bool(false)) => Some(Outcome::Result(result)),
+        Some(_) => Some(Outcome::Failed(result)),
+    }
+}
+
+/// The data of each event of a stream (WHATWG HTML, 9.2.6).
+fn events(text: &str) -> Vec<String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
+    let mut events = Vec::new();
+    for block in text.split("\n\n") {
+        let data: Vec<&str> = block
+            .lines()
+            .filter_map(|line| line.strip_prefix("data"))
+            .filter_map(|rest| rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("")))
+            .map(|value| value.strip_prefix(' ').unwrap_or(value))
+            .collect();
+        if !data.is_empty() {
+            events.push(data.join("\n"));
+        }
+    }
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(kind: &str, body: &str) -> Option<Outcome> {
+        outcome(kind, body, &json!(7))
+    }
+
+    #[test]
+    fn the_answer_is_found_in_both_forms() {
+        let message = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[]}}"#;
+        let wanted = Some(Outcome::Result(Map::from_iter([("content".to_owned(), json!([]))])));
+        assert_eq!(of("application/json; charset=utf-8", message), wanted);
+        let note = r#"{"jsonrpc":"2.0","method":"notifications/progress"}"#;
+        // A line break of the data is one of the JSON's own, between two of its words.
+        let (head, tail) = message.split_at(message.find(",\"result").unwrap());
+        for stream in [
+            format!("event: message\ndata: {note}\n\nid: 1\ndata: {message}\n\n"),
+            format!(":\r\n\r\ndata:{message}\r\n\r\n"),
+            format!("data: {head}\ndata: {tail}\n\n"),
+        ] {
+            assert_eq!(of("text/event-stream", &stream), wanted, "{stream}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_success_is_not_charged_for() {
+        let json = "application/json";
+        assert!(matches!(of(json, r#"{"id":7,"error":{"code":-1}}"#), Some(Outcome::Error(_))));
+        assert!(matches!(of(json, r#"{"id":7,"result":{},"error":null}"#), Some(Outcome::Error(_))));
+        assert!(matches!(of(json, r#"{"id":7,"result":{"isError":true}}"#), Some(Outcome::Failed(_))));
+        assert!(matches!(of(json, r#"{"id":7,"result":{"isError":"no"}}"#), Some(Outcome::Failed(_))));
+        for none in
+            [r#"{"id":8,"result":{}}"#, r#"{"id":"7","result":{}}"#, r#"{"id":7}"#, r#"{"id":7,"result":1}"#, "", "[]"]
+        {
+            assert_eq!(of(json, none), None, "{none}");
+        }
+        assert_eq!(of("text/event-stream", "data: {\"id\":8,\"result\":{}}\n\n"), None);
+    }
+}
