@@ -12,7 +12,7 @@ import { onStop } from './processes.mjs';
  * An Express app with the SDK's server, sessions and all. Its tools say `celsius` when they work:
  *   search, slow, later, ping   {text}: that text again
  *   progress                    three notifications of progress and a log message, then the answer
- *   fails                       a result with isError
+ *   fails, fails_late           a result with isError
  *   breaks                      a JSON-RPC error
  * `calls` has every HTTP request, `ran` the name and the arguments of every tool that ran. `gate` may be assigned at any
  * time: `(tool, args) => Promise | undefined`; no tool answers before it.
@@ -46,6 +46,7 @@ function serverOf(origin) {
   const tools = {
     ...Object.fromEntries(['search', 'slow', 'later', 'ping'].map((name) => [name, ({ text }) => says(text)])),
     fails: () => ({ isError: true, content: [{ type: 'text', text: 'no weather today' }] }),
+    fails_late: () => ({ isError: true, content: [{ type: 'text', text: 'no weather today' }] }),
     breaks: () => {
       throw new McpError(-32_050, 'it broke', { why: 'nobody knows' });
     },
