@@ -304,6 +304,33 @@ test('one payment in 32 calls at once: one result, one transfer', async () => {
   }
 });
 
+test('16 copies under one identifier at once, each with an id of its own: one run, one transfer, one result', async () => {
+  const client = await connected(servers.streams);
+  const buyer = await stack.buyer();
+  const payload = (await payFor(worker.url, 'search', {}, buyer)).named(newId());
+  const copies = Array.from({ length: 16 }, (_, id) => prepared(worker.url, toolCall('search', { text: 'a' }, { payment: payload, id }), inSession(client)));
+  const { result, did } = await effects(servers.streams, () => atOnce(copies));
+  assert.deepEqual(did, [1, 1, 10_000n]);
+  const answers = result.map(read);
+  for (const [id, { message }] of answers.entries()) assert.equal(message.id, id);
+  const [won, ...others] = answers.filter(({ message }) => !message.result.isError);
+  for (const one of others) assert.deepEqual(one.message.result, won.message.result);
+  for (const one of answers.filter(({ message }) => message.result.isError)) assertRefusal(one, 'payment_in_flight');
+  await client.close();
+});
+
+test('how long to wait is told', { todo: 'the hint says "after Retry-After", and dressed() tells neither the header nor the seconds' }, async () => {
+  const client = await connected(servers.streams);
+  const buyer = await stack.buyer();
+  const { payment: signed } = await payFor(worker.url, 'search', {}, buyer);
+  faults.set(buyer.address, (path) => (path === '/settle' ? { status: 500, raw: 'oops' } : undefined));
+  const response = await post(worker.url, toolCall('search', {}, { payment: signed }), inSession(client));
+  const problem = assertRefusal(response, 'settlement_unknown');
+  faults.lift(buyer.address);
+  await client.close();
+  assert.match(`${response.headers['retry-after'] ?? problem.retryAfter}`, /^\d+$/);
+});
+
 const FAULTS = {
   'status 500, and nothing was sent': { status: 500, raw: 'oops' },
   'status 500 after the broadcast': { forward: true, status: 500, raw: 'oops' },

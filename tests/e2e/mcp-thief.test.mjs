@@ -173,9 +173,9 @@ test('wrong payments: the price, and nothing done', async () => {
   const { payment } = await payFor(gate.url, 'search', {}, buyer);
   for (const bad of [
     null, 'x', encode(payment), [payment], 7, {}, { x402Version: 3 }, { ...payment, x402Version: '2' }, { ...payment, accepted: { ...payment.accepted, amount: '1' } },
-    { ...payment, accepted: { ...payment.accepted, payTo: THIEF } }, { ...payment, payload: { ...payment.payload, signature: '0x' } },
+    { ...payment, accepted: { ...payment.accepted, payTo: THIEF } }, { ...payment, pad: 'x'.repeat(600_000) }, { ...payment, payload: { ...payment.payload, signature: '0x' } },
   ]) {
-    const refused = await inVain(() => post(gate.url, search(bad)), JSON.stringify(bad));
+    const refused = await inVain(() => post(gate.url, search(bad)), JSON.stringify(bad).slice(0, 300));
     assert.ok(refused.message.error || refused.message.result.isError, refused.text);
   }
   assert.equal(await transfersOf(buyer), 0);
@@ -470,6 +470,28 @@ test('a key is nobody\'s but ours, wherever it is written', async () => {
     }
   }
   assert.equal((await creditsOf(gate.url, key)).available, 20);
+  const buyer = await stack.buyer();
+  const { payment } = await payFor(gate.url, 'search', {}, buyer);
+  const { did } = await effects(async () => assertSaid(await post(gate.url, search(payment), { headers: { authorization: 'Bearer theirs' } })));
+  assert.deepEqual([did, origin.calls.at(-1).headers.authorization], [[1, 1, PRICE], 'Bearer theirs']);
+});
+
+test('what only the gateway says reaches the origin from nobody else', async () => {
+  const forged = { 'X-Edge402-Payer': THIEF, X_Edge402_Payer: THIEF, 'X-Edge402-Secret': 'x', 'X-Forwarded-Host': 'evil.example', 'PAYMENT-RESPONSE': 'x' };
+  const buyer = await stack.buyer();
+  const { payment } = await payFor(gate.url, 'search', {}, buyer);
+  const tool = await payFor(own.url, 'weather', { city: 'lisbon' }, buyer);
+  for (const [url, message, payer] of [
+    [gate.url, toolCall('ping', {})], [gate.url, request('tools/list')], [gate.url, search(payment), buyer.address],
+    [own.url, toolCall('weather', { city: 'lisbon' }, { payment: tool.payment }), buyer.address],
+  ]) {
+    const { did } = await effects(() => post(url, message, { headers: forged }));
+    assert.deepEqual(did, payer ? [1, 1, PRICE] : [1, 0, 0n]);
+    const { headers } = origin.calls.at(-1);
+    assert.equal(headers['x-edge402-payer']?.toLowerCase(), payer?.toLowerCase());
+    for (const name of ['x_edge402_payer', 'x-edge402-secret', 'payment-response', 'payment-signature', 'x-payment']) assert.equal(headers[name], undefined, name);
+    assert.equal(headers['x-forwarded-host'], new URL(url).host);
+  }
 });
 
 // The origin's side
