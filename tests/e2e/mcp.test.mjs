@@ -345,13 +345,13 @@ test('arguments that are another route\'s are refused: nobody has the palace at 
   const { payment: dear } = await payFor(url, 'palace', { room: 'blue' }, await stack.buyer(2_000_000n));
   assert.ok(dear);
   const ask = (city, how) => effectsOf(stack, () => post(url, toolCall('weather', { city }, { payment: how })));
-  for (const city of ['palace/blue', 'palace%2fblue', '../weather/palace/blue', '..', '.', 'palace;x/blue', 'a/../palace/blue', '\\', 'palace\\blue', 'palace%3fblue', 'a\u0000b', ';', '%', '%2e%2e']) {
+  for (const city of ['palace/blue', 'palace%2fblue', '../weather/palace/blue', '..', '.', 'palace;x/blue', 'a/../palace/blue', '\\', 'palace\\blue', 'palace%3fblue', 'a\u0000b', ';', '%2e%2e']) {
     const { result, calls, earned } = await ask(city, signed);
     assertError(result, -32_602);
     assert.deepEqual([calls.origin, calls.settle, earned], [0, 0, 0n], `${city}: ${result.text}`);
   }
   // Odd names are names all the same: what was asked for is what the origin is asked for, in one segment.
-  for (const city of ['São Paulo', 'a b', 'a&b=c', 'a?b', 'a#b', 'a:b', '7', 'ＰＡＬＡＣＥ', 'palace']) {
+  for (const city of ['São Paulo', 'a b', 'a&b=c', 'a?b', 'a#b', 'a:b', '7', '%', 'ＰＡＬＡＣＥ', 'palace']) {
     const own = await payFor(url, 'weather', { city: 'lisbon' }, await stack.buyer());
     const { result, calls, earned } = await ask(city, own.payment);
     assertSaid(result);
