@@ -394,13 +394,38 @@ test('a name in other letters at an origin that does not care', { todo: 'under D
   assert.deepEqual(stolen, []);
 });
 
+test('what is free for everybody else is no price of a tool that has one', { todo: 'a route for everything covers /mcp/x, and "*" covers a name that differs by a space: both are priced as what they are not' }, async () => {
+  const open = await startWorker({
+    vars: { ...gated, ROUTES: { '/*': 'free' }, TOOLS: { search: '$0.01', '*': 'free' } }, secrets: SECRETS,
+  });
+  const stolen = [];
+  const tried = [['/mcp/x', 'search'], ...LENIENT.map((name) => ['/mcp', name])];
+  for (const [target, name] of tried) {
+    const before = origin.calls.length;
+    await post(open.url, toolCall(name, {}), { target });
+    if (origin.calls.length > before) stolen.push([target, name]);
+  }
+  await open.stop();
+  assert.deepEqual(stolen, []);
+});
+
+test('no stream is resumed by another spelling of its header', { todo: 'CGI and its heirs read Last_Event_ID as Last-Event-ID' }, async () => {
+  for (const name of ['Last-Event-ID', 'Last_Event_ID', 'last_event-id']) {
+    await call(gate.url, '/mcp', { headers: { accept: 'text/event-stream', [name]: '1' } });
+    assert.equal(origin.calls.at(-1).headers[name.toLowerCase()], undefined, name);
+  }
+});
+
 test('a header that names another tool than the message', { todo: 'revision 2026-07-28 has Mcp-Method and Mcp-Name for intermediaries: what an origin may route by should not differ from what was priced' }, async () => {
   const stolen = [];
-  for (const headers of [{ 'Mcp-Name': 'search', 'Mcp-Method': 'tools/call' }, { 'Mcp-Name': 'search' }]) {
-    for (const message of [request('ping'), toolCall('ping', {})]) {
+  const disguised = toolCall('ping', {});
+  for (const key of ['uri', 'taskId']) disguised.params[key] = 'search';
+  // CGI and its heirs read `_` as `-`.
+  for (const headers of [{ 'Mcp-Name': 'search', 'Mcp-Method': 'tools/call' }, { 'Mcp-Name': 'search' }, { Mcp_Name: 'search' }]) {
+    for (const message of [request('ping'), toolCall('ping', {}), disguised]) {
       const before = origin.calls.length;
       await post(gate.url, message, { headers });
-      if (origin.calls.slice(before).some((one) => one.headers['mcp-name'] === 'search')) stolen.push([message.method, headers]);
+      if (origin.calls.slice(before).some(({ headers: got }) => [got['mcp-name'], got.mcp_name].includes('search'))) stolen.push([message.params, headers]);
     }
   }
   assert.deepEqual(stolen, []);
