@@ -119,7 +119,8 @@ for (const [kind, server] of Object.entries(servers)) {
     assert.deepEqual(failed.did, [1, 0, 0n]);
     assert.deepEqual(failed.result, { isError: true, content: [{ type: 'text', text: 'no weather today' }] });
     const breaking = await payment(client, 'breaks', {}, buyer);
-    const broken = await effects(server, () => post(server.worker.url, toolCall('breaks', {}, { payment: breaking, id: 'a text' }), inSession(client)));
+    const broken = await effects(server, () => post(server.worker.url, toolCall('breaks', {}, { payment: breaking, id: 'a text' }),
+      inSession(client)));
     assert.deepEqual(broken.did, [1, 0, 0n]);
     const { id, error } = broken.result.message;
     assert.deepEqual([id, error.code, error.data], ['a text', -32_050, { why: 'nobody knows' }]);
@@ -140,7 +141,8 @@ test('a tool that is paid first: the settlement, then the tool, and a failure is
   const before = origin.ran.length;
   faults.set(buyer.address, (path) => void (path === '/settle' && (ran = origin.ran.length - before)));
   const signed = await payment(client, 'slow', { text: 'a' }, buyer);
-  const { result, did } = await effects(servers.streams, () => client.callTool({ name: 'slow', arguments: { text: 'a' }, _meta: { [PAYMENT]: signed } }));
+  const { result, did } = await effects(servers.streams, () => client.callTool({ name: 'slow', arguments: { text: 'a' },
+    _meta: { [PAYMENT]: signed } }));
   assert.deepEqual([did, ran], [[1, 1, 20_000n], 0]);
   assertReceipt(result, buyer.address);
   const late = await payment(client, 'fails_late', {}, buyer);
@@ -186,13 +188,15 @@ test('who owes for one tool has no other, and is told where to pay', async () =>
   let letGo;
   const held = new Promise((done) => (letGo = done));
   const { nonce } = later.payload.authorization;
-  faults.set(buyer.address, async (path, body) => void (path === '/settle' && body.paymentPayload.payload.authorization.nonce === nonce && (await held)));
+  faults.set(buyer.address, async (path, body) =>
+    void (path === '/settle' && body.paymentPayload.payload.authorization.nonce === nonce && (await held)));
   assertSaid(await post(worker.url, toolCall('later', { text: 'a' }, { payment: later }), inSession(client)));
   assertSaid(await post(worker.url, toolCall('search', { text: 'a' }, { payment: search }), inSession(client)));
   letGo();
   await until('it has failed', async () => (await entriesOf(buyer)).some(({ state }) => state === 'failed'));
   const next = await payment(client, 'search', { text: 'b' }, buyer);
-  const { result, did } = await effects(servers.streams, () => post(worker.url, toolCall('search', { text: 'b' }, { payment: next }), inSession(client)));
+  const { result, did } = await effects(servers.streams, () => post(worker.url, toolCall('search', { text: 'b' },
+    { payment: next }), inSession(client)));
   assert.deepEqual(did, NOTHING);
   const { debt } = assertRefusal(result, 'payment_overdue');
   assert.match(debt.payPath, /^\/api\/debts\/84532\//);
@@ -211,7 +215,8 @@ test('free tools stay free, whatever is sent along', async () => {
     assert.equal(origin.ran.at(-1).meta?.[PAYMENT], undefined);
   }
   const { key } = (await operator(worker.url, { action: 'mint', credits: 1 })).json();
-  const keyed = await effects(servers.streams, () => post(worker.url, toolCall('ping', {}), { headers: { ...inSession(client).headers, ...bearer(key) } }));
+  const keyed = await effects(servers.streams, () => post(worker.url, toolCall('ping', {}),
+    { headers: { ...inSession(client).headers, ...bearer(key) } }));
   assert.deepEqual(keyed.did, [1, 0, 0n]);
   assert.equal((await creditsOf(worker.url, key)).available, 1);
   for (const { headers } of origin.calls) assert.equal(headers.authorization, undefined);
@@ -245,13 +250,15 @@ test('the price of a tool of the origin\'s is sound to a facilitator\'s catalogu
 
 test('sessions end, streams are opened, and a session that is over costs nothing', async () => {
   const client = await connected(servers.streams);
-  await until('the stream of the server\'s own', () => origin.calls.some(({ method, headers }) => method === 'GET' && headers['mcp-session-id'] === client.session));
+  await until('the stream of the server\'s own', () => origin.calls.some(({ method, headers }) =>
+    method === 'GET' && headers['mcp-session-id'] === client.session));
   const buyer = await stack.buyer();
   const signed = await payment(client, 'search', { text: 'a' }, buyer);
   const { session } = client;
   await client.leave();
   assert.equal(origin.sessions.has(session), false);
-  const { result, did } = await effects(servers.streams, () => post(worker.url, toolCall('search', { text: 'a' }, { payment: signed }), { headers: { 'mcp-session-id': session } }));
+  const { result, did } = await effects(servers.streams, () => post(worker.url, toolCall('search', { text: 'a' },
+    { payment: signed }), { headers: { 'mcp-session-id': session } }));
   assert.deepEqual(did, NOTHING);
   assert.ok(result.message.error, result.text);
   // The payment is as good as before.
@@ -267,7 +274,8 @@ test('the same identifier and payment again is the same result, under the new me
   const buyer = await stack.buyer();
   const made = await payFor(worker.url, 'search', { text: 'a' }, buyer);
   const payload = made.named(newId());
-  const ask = (args, id, how = payload) => effects(servers.streams, () => post(worker.url, toolCall('search', args, { payment: how, id }), inSession(client)));
+  const ask = (args, id, how = payload) => effects(servers.streams, () => post(worker.url, toolCall('search', args, { payment: how,
+    id }), inSession(client)));
   const first = await ask({ text: 'a' }, 1);
   assert.deepEqual(first.did, [1, 1, 10_000n]);
   const again = await ask({ text: 'a' }, 'another id');
@@ -291,7 +299,8 @@ test('one payment in 32 calls at once: one result, one transfer', async () => {
     const client = await connected(servers.streams);
     const buyer = await stack.buyer();
     const { payment: signed } = await payFor(worker.url, name, {}, buyer);
-    const copies = Array.from({ length: 32 }, (_, id) => prepared(worker.url, toolCall(name, { text: `${id}` }, { payment: signed, id }), inSession(client)));
+    const copies = Array.from({ length: 32 }, (_, id) => prepared(worker.url, toolCall(name, { text: `${id}` }, { payment: signed,
+      id }), inSession(client)));
     const { result, did } = await effects(servers.streams, () => atOnce(copies));
     assert.deepEqual(did, [1, 1, value]);
     const answers = result.map(read);
@@ -308,7 +317,8 @@ test('16 copies under one identifier at once, each with an id of its own: one ru
   const client = await connected(servers.streams);
   const buyer = await stack.buyer();
   const payload = (await payFor(worker.url, 'search', {}, buyer)).named(newId());
-  const copies = Array.from({ length: 16 }, (_, id) => prepared(worker.url, toolCall('search', { text: 'a' }, { payment: payload, id }), inSession(client)));
+  const copies = Array.from({ length: 16 }, (_, id) => prepared(worker.url, toolCall('search', { text: 'a' }, { payment: payload,
+    id }), inSession(client)));
   const { result, did } = await effects(servers.streams, () => atOnce(copies));
   assert.deepEqual(did, [1, 1, 10_000n]);
   const answers = result.map(read);
@@ -403,7 +413,8 @@ test('a settlement that is refused: the price again, and not a word of the resul
   const { payment: signed } = await payFor(worker.url, 'search', {}, buyer);
   const refused = { success: false, errorReason: 'insufficient_funds', transaction: '', network: NETWORK, payer: buyer.address };
   faults.set(buyer.address, (path) => (path === '/settle' ? { body: refused } : undefined));
-  const { result, did } = await effects(servers.streams, () => post(worker.url, toolCall('search', { text: 'a' }, { payment: signed }), inSession(client)));
+  const { result, did } = await effects(servers.streams, () => post(worker.url, toolCall('search', { text: 'a' },
+    { payment: signed }), inSession(client)));
   assert.deepEqual(did, [1, 1, 0n]);
   assertPrice(resultOf(result), { tool: 'search', amount: '10000' });
   assertNothingSaid(result);

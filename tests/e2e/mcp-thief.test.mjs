@@ -118,7 +118,8 @@ test('what is owed to a tool is owed to nobody else', async () => {
   await until('it has moved', () => chain.authorizationState(buyer.address, one.nonce));
   const owed = await until('the alarm has found out', async () => {
     const before = origin.calls.length;
-    for (const response of [await call(own.url, '/weather/lisbon', { headers: one.v2 }), await post(own.url, toolCall('climate', args, { payment: one.payment })),
+    for (const response of [await call(own.url, '/weather/lisbon', { headers: one.v2 }), await post(own.url, toolCall('climate',
+      args, { payment: one.payment })),
       await post(own.url, toolCall('weather', { city: 'porto' }, { payment: one.payment }))]) assertNothingSaid(response);
     assert.equal(origin.calls.length, before);
     const response = await post(own.url, toolCall('weather', args, { payment: one.payment }));
@@ -172,8 +173,10 @@ test('wrong payments: the price, and nothing done', async () => {
   }
   const { payment } = await payFor(gate.url, 'search', {}, buyer);
   for (const bad of [
-    null, 'x', encode(payment), [payment], 7, {}, { x402Version: 3 }, { ...payment, x402Version: '2' }, { ...payment, accepted: { ...payment.accepted, amount: '1' } },
-    { ...payment, accepted: { ...payment.accepted, payTo: THIEF } }, { ...payment, pad: 'x'.repeat(600_000) }, { ...payment, payload: { ...payment.payload, signature: '0x' } },
+    null, 'x', encode(payment), [payment], 7, {}, { x402Version: 3 }, { ...payment, x402Version: '2' }, { ...payment,
+      accepted: { ...payment.accepted, amount: '1' } },
+    { ...payment, accepted: { ...payment.accepted, payTo: THIEF } }, { ...payment, pad: 'x'.repeat(600_000) }, { ...payment,
+    payload: { ...payment.payload, signature: '0x' } },
   ]) {
     const refused = await inVain(() => post(gate.url, search(bad)), JSON.stringify(bad).slice(0, 300));
     assert.ok(refused.message.error || refused.message.result.isError, refused.text);
@@ -187,7 +190,8 @@ test('two ways to pay at once are none', async () => {
   for (const { url, name, args } of [{ url: gate.url, name: 'search', args: {} }, { url: own.url, name: 'weather', args: { city: 'lisbon' } }]) {
     const [one, two] = [await payFor(url, name, args, buyer), await payFor(url, name, args, buyer)];
     for (const [payment, headers] of [
-      [one.payment, one.v2], [one.payment, two.v2], [one.payment, two.v1], [one.json.v1, two.v2], [one.json.v1, two.v1], [one.payment, { 'PAYMENT-SIGNATURE': 'x' }],
+      [one.payment, one.v2], [one.payment, two.v2], [one.payment, two.v1], [one.json.v1, two.v2], [one.json.v1, two.v1],
+      [one.payment, { 'PAYMENT-SIGNATURE': 'x' }],
       [one.payment, bearer(key)], [undefined, { ...one.v2, ...two.v1 }], [undefined, { ...one.v2, ...bearer(key) }],
     ]) {
       const refused = await inVain(() => post(url, toolCall(name, args, { payment }), { headers }));
@@ -207,18 +211,23 @@ const wrapped = (inside) => `{"jsonrpc":"2.0","id":1,${inside}}`;
 
 test('a key twice, batches, calls that want no answer: refused before anybody has read them', async () => {
   for (const body of [
-    `[${wrapped(`"method":"tools/call","params":${CALL}`)}]`, `[${wrapped('"method":"ping"')},${wrapped(`"method":"tools/call","params":${CALL}`)}]`, '[[]]',
+    `[${wrapped(`"method":"tools/call","params":${CALL}`)}]`,
+    `[${wrapped('"method":"ping"')},${wrapped(`"method":"tools/call","params":${CALL}`)}]`, '[[]]',
     wrapped(`"method":"ping","method":"tools/call","params":${CALL}`), wrapped(`"method":"tools/call","method":"ping","params":${CALL}`),
     wrapped(`"method":"ping","\\u006dethod":"tools/call","params":${CALL}`),
-    wrapped(`"method":"tools/call","params":${CALL},"params":{"name":"ping"}`), wrapped(`"method":"tools/call","params":{"name":"ping"},"par\\u0061ms":${CALL}`),
-    wrapped('"method":"tools/call","params":{"name":"ping","name":"search"}'), wrapped('"method":"tools/call","params":{"name":"search","\\u006eame":"ping"}'),
-    wrapped('"method":"tools/call","params":{"name":"ping","_meta":{},"_meta":{}}'), wrapped('"method":"tools/call","params":{"name":"ping","arguments":{"a":1,"\\u0061":2}}'),
+    wrapped(`"method":"tools/call","params":${CALL},"params":{"name":"ping"}`),
+    wrapped(`"method":"tools/call","params":{"name":"ping"},"par\\u0061ms":${CALL}`),
+    wrapped('"method":"tools/call","params":{"name":"ping","name":"search"}'),
+    wrapped('"method":"tools/call","params":{"name":"search","\\u006eame":"ping"}'),
+    wrapped('"method":"tools/call","params":{"name":"ping","_meta":{},"_meta":{}}'),
+    wrapped('"method":"tools/call","params":{"name":"ping","arguments":{"a":1,"\\u0061":2}}'),
     wrapped('"id":2,"method":"ping"'), wrapped(`"method":"tools/call","params":{"name":"ping","_meta":{"x402/payment":{},"x402/p\\u0061yment":{}}}`),
     `{"jsonrpc":"2.0","method":"tools/call","params":${CALL}}`, `{"jsonrpc":"2.0","id":null,"method":"tools/call","params":${CALL}}`,
     `{"jsonrpc":"2.0","method":"tools\\u002fcall","params":${CALL}}`,
     ...['true', '[]', '{}', '[1]'].map((id) => `{"jsonrpc":"2.0","id":${id},"method":"tools/call","params":${CALL}}`),
     `${wrapped('"method":"ping"')}\n${wrapped(`"method":"tools/call","params":${CALL}`)}`, `${wrapped('"method":"ping"')},`,
-    `/**/${wrapped('"method":"ping"')}`, wrapped('"method":"ping",'), wrapped('"method":"ping","x":NaN'), wrapped("'method':'ping'"), wrapped('"method":"ping","x":"\\ud800"'),
+    `/**/${wrapped('"method":"ping"')}`, wrapped('"method":"ping",'), wrapped('"method":"ping","x":NaN'),
+    wrapped("'method':'ping'"), wrapped('"method":"ping","x":"\\ud800"'),
     wrapped('"method":"ping","x":"\u0000"'), wrapped('"method":"ping","x":01'), wrapped(`"method":["tools/call"],"params":${CALL}`),
     wrapped('"method":"ping"').replace('2.0', '1.0'), wrapped(`"method":"ping","x":${'['.repeat(20_000)}${']'.repeat(20_000)}`),
   ]) {
@@ -227,7 +236,8 @@ test('a key twice, batches, calls that want no answer: refused before anybody ha
     assert.equal((await inVain(() => post(own.url, body))).status, 400, body.slice(0, 200));
   }
   // Other spellings of the same are the same.
-  for (const body of [wrapped(`"method":"tools\\u002fcall","params":${CALL}`), wrapped(`"method":"tools\\/call","params":${CALL}`), wrapped(`"\\u006dethod":"tools/call","params":${CALL}`),
+  for (const body of [wrapped(`"method":"tools\\u002fcall","params":${CALL}`), wrapped(`"method":"tools\\/call","params":${CALL}`),
+    wrapped(`"\\u006dethod":"tools/call","params":${CALL}`),
     wrapped('"method":"tools/call","params":{"\\u006eame":"\\u0073earch"}'), ` \r\n\t${wrapped(`"method":"tools/call","params":${CALL}`)}\n`,
     wrapped('"method":"tools/call","params":{"name":"search","arguments":null}')]) {
     assertPrice(resultOf(await inVain(() => post(gate.url, body), body)), { tool: 'search' });
@@ -238,9 +248,12 @@ test('other encodings of the bytes', async () => {
   const body = JSON.stringify(search());
   const utf16 = Buffer.from(`\ufeff${body}`, 'utf16le');
   for (const [bytes, headers] of [
-    [Buffer.from(`\ufeff${body}`), {}], [utf16, {}], [Buffer.from(utf16).swap16(), {}], [utf16.subarray(2), { 'content-type': 'application/json; charset=utf-16le' }],
-    [gzipSync(body), { 'content-encoding': 'gzip' }], [gzipSync(body), {}], [Buffer.from(body), { 'content-encoding': 'gzip' }], [gzipSync(body), { 'content-encoding': 'x-gzip' }],
-    [gzipSync(body), { 'content-encoding': 'identity, gzip' }], [Buffer.concat([Buffer.from(wrapped('"method":"ping","x":"')), Buffer.from([0xff]), Buffer.from('"}')]), {}],
+    [Buffer.from(`\ufeff${body}`), {}], [utf16, {}], [Buffer.from(utf16).swap16(), {}], [utf16.subarray(2),
+    { 'content-type': 'application/json; charset=utf-16le' }],
+    [gzipSync(body), { 'content-encoding': 'gzip' }], [gzipSync(body), {}], [Buffer.from(body), { 'content-encoding': 'gzip' }],
+    [gzipSync(body), { 'content-encoding': 'x-gzip' }],
+    [gzipSync(body), { 'content-encoding': 'identity, gzip' }], [Buffer.concat([Buffer.from(wrapped('"method":"ping","x":"')),
+    Buffer.from([0xff]), Buffer.from('"}')]), {}],
     [Buffer.from(JSON.stringify({ ...search(), pad: 'x'.repeat(2 * 1024 * 1024) })), {}], ['', {}],
   ]) {
     const refused = await inVain(() => post(gate.url, bytes, { headers }), JSON.stringify(headers));
@@ -248,10 +261,12 @@ test('other encodings of the bytes', async () => {
   }
   const hex = Buffer.byteLength(body).toString(16);
   const chunked = await inVain(async () => read(await call(gate.url, '/mcp', {
-    method: 'POST', headers: { 'content-type': 'application/json', 'transfer-encoding': 'chunked' }, body: `5\r\n${body.slice(0, 5)}\r\n${(Number.parseInt(hex, 16) - 5).toString(16)}\r\n${body.slice(5)}\r\n0\r\n\r\n`,
+    method: 'POST', headers: { 'content-type': 'application/json', 'transfer-encoding': 'chunked' },
+      body: `5\r\n${body.slice(0, 5)}\r\n${(Number.parseInt(hex, 16) - 5).toString(16)}\r\n${body.slice(5)}\r\n0\r\n\r\n`,
   })));
   assertPrice(resultOf(chunked), { tool: 'search' });
-  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/json; charset=ibm037', 'application/json, text/plain', '']) {
+  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x',
+    'application/json; charset=ibm037', 'application/json, text/plain', '']) {
     const response = await inVain(() => post(gate.url, search(), { headers: { 'content-type': type } }), type);
     assert.ok(response.status >= 400 || response.message.result.isError, response.text);
   }
@@ -261,7 +276,8 @@ test('other encodings of the bytes', async () => {
 const IN_UTF7 = `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"${
   '"},"method":"tools/call","params":{"name":"search","arguments":{"text":"stolen"},"y":"'.replaceAll('"', '+ACI-')}"}}`;
 
-test('a charset that the origin reads and we do not', { todo: 'express.json(), which the SDK\'s own app has, decodes charset=utf-7: refuse what is not UTF-8' }, async () => {
+test('a charset that the origin reads and we do not',
+  { todo: 'express.json(), which the SDK\'s own app has, decodes charset=utf-7: refuse what is not UTF-8' }, async () => {
   const express = await startMcpOrigin({ json: true });
   const worker = await startWorker({ vars: { ...gated, ORIGIN: express.url }, secrets: SECRETS });
   const client = new Client({ name: 'a thief', version: '1' });
@@ -292,11 +308,13 @@ function readAsGo(bytes) {
   }
 }
 
-test('a key in another case is a key to an origin in Go', { todo: 'encoding/json takes "Method" for "method", and the last one wins: refuse what differs from a member\'s name by its case alone' }, async () => {
+test('a key in another case is a key to an origin in Go',
+  { todo: 'encoding/json takes "Method" for "method", and the last one wins: refuse what differs from a member\'s name by its case alone' }, async () => {
   const stolen = [];
   for (const body of [
     wrapped(`"method":"ping","Method":"tools/call","params":${CALL}`), wrapped(`"method":"ping","METHOD":"tools/call","Params":${CALL}`),
-    wrapped('"method":"tools/call","params":{"name":"ping","Name":"search"}'), wrapped(`"method":"tools/call","params":{"name":"ping"},"paramſ":${CALL}`),
+    wrapped('"method":"tools/call","params":{"name":"ping","Name":"search"}'),
+    wrapped(`"method":"tools/call","params":{"name":"ping"},"paramſ":${CALL}`),
     wrapped(`"method":"tools/call","params":{"name":"ping"},"pARAMS":${CALL}`),
   ]) {
     const before = origin.calls.length;
@@ -312,11 +330,14 @@ test('a key in another case is a key to an origin in Go', { todo: 'encoding/json
 test('other spellings of the path', async () => {
   const body = JSON.stringify(search());
   for (const target of [
-    '/mcp', '/MCP', '/Mcp', '/mcp/', '/mcp;x=1', '/mcp;', '//mcp', '/%6dcp', '/mcp?x', '/mcp?', '/mcp/.', '/./mcp', '/x/../mcp', '/mcp%2f', '/mcp%5c', '/mcp\\', '/mcp%20', '/mcp.', '/mcp..',
-    '/mcp%00', '/mcp/;x', '/mcp/;', '/;x/mcp', '/mcp%3fx', '/mcp%23', '/mcp#x', '/mcp%253f', '/mcp%', '/mcp%3b', '/mcp//', '/mcp/%2e', '/%4d%43%50', '/mcp%c0%af', '/mcp;x/',
+    '/mcp', '/MCP', '/Mcp', '/mcp/', '/mcp;x=1', '/mcp;', '//mcp', '/%6dcp', '/mcp?x', '/mcp?', '/mcp/.', '/./mcp', '/x/../mcp',
+    '/mcp%2f', '/mcp%5c', '/mcp\\', '/mcp%20', '/mcp.', '/mcp..',
+    '/mcp%00', '/mcp/;x', '/mcp/;', '/;x/mcp', '/mcp%3fx', '/mcp%23', '/mcp#x', '/mcp%253f', '/mcp%', '/mcp%3b', '/mcp//',
+    '/mcp/%2e', '/%4d%43%50', '/mcp%c0%af', '/mcp;x/',
   ]) {
     for (const worker of [gate, strict]) {
-      const { result, did } = await effects(() => call(worker.url, target, { method: 'POST', headers: { 'content-type': 'application/json' }, body }));
+      const { result, did } = await effects(() => call(worker.url, target, { method: 'POST',
+        headers: { 'content-type': 'application/json' }, body }));
       assert.deepEqual(did, [0, 0, 0n], `${target}: ${result.status} ${result.text}`);
       assertNothingSaid(result);
     }
@@ -327,7 +348,8 @@ test('other spellings of the path', async () => {
   }
 });
 
-test('what is below the path is the server\'s too', { todo: 'Mount("/mcp") of Starlette, and Express\'s app.use("/mcp"), answer at /mcp/anything: there TOOLS do not apply under DEFAULT = pass' }, async () => {
+test('what is below the path is the server\'s too',
+  { todo: 'Mount("/mcp") of Starlette, and Express\'s app.use("/mcp"), answer at /mcp/anything: there TOOLS do not apply under DEFAULT = pass' }, async () => {
   for (const target of ['/mcp/x', '/mcp/x/', '/MCP/x']) await inVain(() => post(gate.url, search(), { target }), target);
 });
 
@@ -335,7 +357,8 @@ test('other methods, and methods in disguise', async () => {
   const body = JSON.stringify(search());
   const headers = { 'content-type': 'application/json' };
   for (const method of ['PUT', 'PATCH', 'OPTIONS', 'QUERY', 'TRACE', 'CONNECT', 'PROPFIND', 'post', 'Post', 'SEARCH', 'LINK', 'PURGE']) {
-    const { result, did } = await effects(() => call(gate.url, '/mcp', { method, headers, body }).catch(({ message }) => ({ status: 0, text: message })));
+    const { result, did } = await effects(() => call(gate.url, '/mcp', { method, headers, body }).catch(({ message }) =>
+      ({ status: 0, text: message })));
     assert.deepEqual(did, [0, 0, 0n], `${method}: ${result.status} ${result.text}`);
     assertNothingSaid(result);
     assert.ok(result.status === 0 || result.status >= 400, `${method}: ${result.status}`);
@@ -344,14 +367,16 @@ test('other methods, and methods in disguise', async () => {
   for (const name of OVERRIDES) {
     for (const method of ['GET', 'DELETE', 'POST']) {
       const before = origin.calls.length;
-      await call(gate.url, '/mcp', { method, headers: { ...headers, [name]: 'POST' }, body: method === 'POST' ? JSON.stringify(request('ping')) : '' });
+      await call(gate.url, '/mcp', { method, headers: { ...headers, [name]: 'POST' },
+        body: method === 'POST' ? JSON.stringify(request('ping')) : '' });
       for (const one of origin.calls.slice(before)) assert.equal(one.headers[name.toLowerCase()], undefined, `${method} ${name}`);
       assert.equal(origin.calls.length, before + 1);
     }
   }
 });
 
-test('no message goes along with GET, HEAD or DELETE', { todo: 'their bodies are passed on, free: an origin that answers app.all("/mcp") by the body runs the tool' }, async () => {
+test('no message goes along with GET, HEAD or DELETE',
+  { todo: 'their bodies are passed on, free: an origin that answers app.all("/mcp") by the body runs the tool' }, async () => {
   const body = JSON.stringify(search());
   const stolen = [];
   for (const method of ['GET', 'DELETE', 'HEAD']) {
@@ -365,12 +390,14 @@ test('no message goes along with GET, HEAD or DELETE', { todo: 'their bodies are
 test('no WebSocket around the gate', { todo: 'GET with Upgrade passes as it is, and messages within are not priced' }, async () => {
   const before = origin.upgrades;
   await call(gate.url, '/mcp', {
-    headers: { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==', 'Sec-WebSocket-Protocol': 'mcp' },
+    headers: { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13',
+      'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==', 'Sec-WebSocket-Protocol': 'mcp' },
   });
   assert.equal(origin.upgrades, before);
 });
 
-const LENIENT = ['Search', 'SEARCH', ' search', 'search ', 'search.', 'search\u00a0', 'search\u200b', 'ｓｅａｒｃｈ', 'ſearch', 'sea\u00adrch', 'search\ufeff'];
+const LENIENT = ['Search', 'SEARCH', ' search', 'search ', 'search.', 'search\u00a0', 'search\u200b', 'ｓｅａｒｃｈ', 'ſearch',
+  'sea\u00adrch', 'search\ufeff'];
 
 test('a name in other letters: unknown to who has none but what is named', async () => {
   for (const name of [...LENIENT, 'sеarch', 'search/', 'x.search', '__proto__', '*', 'toString']) {
@@ -380,10 +407,12 @@ test('a name in other letters: unknown to who has none but what is named', async
   for (const name of ['', 'search\n', 'search\u0000', '\u0085search', 'x'.repeat(129)]) {
     assertError(await inVain(() => post(gate.url, toolCall(name, {})), JSON.stringify(name)), -32_602);
   }
-  for (const [tool, args] of [['search', {}], ['twin', {}]]) assertPrice(resultOf(await inVain(() => post(strict.url, toolCall(tool, args)))), { tool });
+  for (const [tool, args] of [['search', {}], ['twin', {}]]) assertPrice(resultOf(await inVain(() => post(strict.url, toolCall(tool,
+    args)))), { tool });
 });
 
-test('a name in other letters at an origin that does not care', { todo: 'under DEFAULT = pass "Search" is a tool that is not named, and free; an origin that lower-cases or trims names runs it' }, async () => {
+test('a name in other letters at an origin that does not care',
+  { todo: 'under DEFAULT = pass "Search" is a tool that is not named, and free; an origin that lower-cases or trims names runs it' }, async () => {
   const stolen = [];
   for (const name of LENIENT) {
     const before = origin.calls.length;
@@ -394,7 +423,8 @@ test('a name in other letters at an origin that does not care', { todo: 'under D
   assert.deepEqual(stolen, []);
 });
 
-test('what is free for everybody else is no price of a tool that has one', { todo: 'a route for everything covers /mcp/x, and "*" covers a name that differs by a space: both are priced as what they are not' }, async () => {
+test('what is free for everybody else is no price of a tool that has one',
+  { todo: 'a route for everything covers /mcp/x, and "*" covers a name that differs by a space: both are priced as what they are not' }, async () => {
   const open = await startWorker({
     vars: { ...gated, ROUTES: { '/*': 'free' }, TOOLS: { search: '$0.01', '*': 'free' } }, secrets: SECRETS,
   });
@@ -416,7 +446,8 @@ test('no stream is resumed by another spelling of its header', { todo: 'CGI and 
   }
 });
 
-test('a header that names another tool than the message', { todo: 'revision 2026-07-28 has Mcp-Method and Mcp-Name for intermediaries: what an origin may route by should not differ from what was priced' }, async () => {
+test('a header that names another tool than the message',
+  { todo: 'revision 2026-07-28 has Mcp-Method and Mcp-Name for intermediaries: what an origin may route by should not differ from what was priced' }, async () => {
   const stolen = [];
   const disguised = toolCall('ping', {});
   for (const key of ['uri', 'taskId']) disguised.params[key] = 'search';
@@ -425,7 +456,8 @@ test('a header that names another tool than the message', { todo: 'revision 2026
     for (const message of [request('ping'), toolCall('ping', {}), disguised]) {
       const before = origin.calls.length;
       await post(gate.url, message, { headers });
-      if (origin.calls.slice(before).some(({ headers: got }) => [got['mcp-name'], got.mcp_name].includes('search'))) stolen.push([message.params, headers]);
+      if (origin.calls.slice(before).some(({ headers: got }) => [got['mcp-name'],
+        got.mcp_name].includes('search'))) stolen.push([message.params, headers]);
     }
   }
   assert.deepEqual(stolen, []);
@@ -449,8 +481,10 @@ test('arguments stay in their place: path, query and headers of the request that
     assertError(result, -32_602);
   }
   for (const args of [
-    { city: 'lisbon', 'X-Mood': 'a' }, { city: 'lisbon', authorization: 'Bearer x' }, { city: 'lisbon', 'payment-signature': 'x' }, { city: 'lisbon', __proto__x: 1 },
-    JSON.parse('{"city":"lisbon","__proto__":{"a":1}}'), { city: 'a/b' }, { city: '..' }, { city: '' }, { city: 'a%2fb' }, { city: '\\' }, { body: 'x', city: 'lisbon' },
+    { city: 'lisbon', 'X-Mood': 'a' }, { city: 'lisbon', authorization: 'Bearer x' }, { city: 'lisbon', 'payment-signature': 'x' },
+    { city: 'lisbon', __proto__x: 1 },
+    JSON.parse('{"city":"lisbon","__proto__":{"a":1}}'), { city: 'a/b' }, { city: '..' }, { city: '' }, { city: 'a%2fb' },
+      { city: '\\' }, { body: 'x', city: 'lisbon' },
   ]) {
     const { did, result } = await ask(args);
     assert.deepEqual(did, [0, 0, 0n], result.text);
@@ -459,7 +493,9 @@ test('arguments stay in their place: path, query and headers of the request that
 });
 
 test('no operator can make an argument of what is money\'s, or of what only the gateway says', async () => {
-  const names = ['authorization', 'Authorization', 'payment-signature', 'x-payment', 'sign-in-with-x', 'x-edge402-payer', 'X_Edge402_Payer', 'x-forwarded-host', 'host', 'cookie', 'content-length', 'transfer-encoding', 'connection', 'x-http-method-override', 'mcp-session-id'];
+  const names = ['authorization', 'Authorization', 'payment-signature', 'x-payment', 'sign-in-with-x', 'x-edge402-payer',
+    'X_Edge402_Payer', 'x-forwarded-host', 'host', 'cookie', 'content-length', 'transfer-encoding', 'connection',
+    'x-http-method-override', 'mcp-session-id'];
   const headers = Object.fromEntries(names.map((name) => [name, { type: 'string', example: 'x' }]));
   const worker = await startWorker({ vars: vars({ ROUTES: { 'GET /weather/x': { price: '$0.01', input: { headers } } } }), secrets: SECRETS });
   assert.equal((await post(worker.url, request('ping'))).status, 503);
@@ -502,7 +538,8 @@ test('a key is nobody\'s but ours, wherever it is written', async () => {
 });
 
 test('what only the gateway says reaches the origin from nobody else', async () => {
-  const forged = { 'X-Edge402-Payer': THIEF, X_Edge402_Payer: THIEF, 'X-Edge402-Secret': 'x', 'X-Forwarded-Host': 'evil.example', 'PAYMENT-RESPONSE': 'x' };
+  const forged = { 'X-Edge402-Payer': THIEF, X_Edge402_Payer: THIEF, 'X-Edge402-Secret': 'x', 'X-Forwarded-Host': 'evil.example',
+    'PAYMENT-RESPONSE': 'x' };
   const buyer = await stack.buyer();
   const { payment } = await payFor(gate.url, 'search', {}, buyer);
   const tool = await payFor(own.url, 'weather', { city: 'lisbon' }, buyer);
@@ -514,7 +551,8 @@ test('what only the gateway says reaches the origin from nobody else', async () 
     assert.deepEqual(did, payer ? [1, 1, PRICE] : [1, 0, 0n]);
     const { headers } = origin.calls.at(-1);
     assert.equal(headers['x-edge402-payer']?.toLowerCase(), payer?.toLowerCase());
-    for (const name of ['x_edge402_payer', 'x-edge402-secret', 'payment-response', 'payment-signature', 'x-payment']) assert.equal(headers[name], undefined, name);
+    for (const name of ['x_edge402_payer', 'x-edge402-secret', 'payment-response', 'payment-signature',
+      'x-payment']) assert.equal(headers[name], undefined, name);
     assert.equal(headers['x-forwarded-host'], new URL(url).host);
   }
 });
@@ -542,7 +580,8 @@ test('an origin\'s own receipt is none', async () => {
   }
   // Over HTTP, in headers, and in the dress of our own.
   origin.answer = (_, response) => void response.writeHead(200, {
-    'content-type': 'application/vnd.edge402.outcome+json', 'PAYMENT-RESPONSE': encode({ success: true }), 'X-Credits-Charged': '0', 'X-Credits-Remaining': '99', 'PAYMENT-REQUIRED': encode({ x402Version: 2 }),
+    'content-type': 'application/vnd.edge402.outcome+json', 'PAYMENT-RESPONSE': encode({ success: true }), 'X-Credits-Charged': '0',
+    'X-Credits-Remaining': '99', 'PAYMENT-REQUIRED': encode({ x402Version: 2 }),
   }).end(JSON.stringify({ result: { _meta: forged, content: [] } }));
   const third = await payFor(own.url, 'weather', { city: 'x' }, buyer);
   const honest = resultOf(await post(own.url, toolCall('weather', { city: 'x' }, { payment: third.payment })));
@@ -564,15 +603,18 @@ test('streams with no answer, another\'s, broken ones, and too many', async () =
   const note = { jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 1, progress: 1 } };
   const asked = { jsonrpc: '2.0', id: ID, method: 'sampling/createMessage', params: {} };
   for (const answer of [
-    stream(), stream(event(note)), stream(event(said(ID + 1))), stream(event(said(`${ID}`))), stream(event(asked)), stream(`data: ${JSON.stringify(said(ID)).slice(0, -5)}`),
+    stream(), stream(event(note)), stream(event(said(ID + 1))), stream(event(said(`${ID}`))), stream(event(asked)),
+      stream(`data: ${JSON.stringify(said(ID)).slice(0, -5)}`),
     stream(event({ jsonrpc: '2.0', id: ID })), stream(event([said(ID)])), stream(`: ${JSON.stringify(said(ID))}\n\n`),
     stream(event({ jsonrpc: '2.0', id: ID, result: 'celsius' })), stream(`data: {"jsonrpc":"2.0","id":${ID},"id":1,"result":{"celsius":1}}\n\n`),
-    (_, response) => void response.writeHead(202).end(), (_, response) => void response.writeHead(204).end(), (_, response) => void response.writeHead(200).end(),
+    (_, response) => void response.writeHead(202).end(), (_, response) => void response.writeHead(204).end(), (_, response) =>
+      void response.writeHead(200).end(),
     (_, response) => void response.writeHead(302, { location: '/elsewhere' }).end(JSON.stringify(said(ID))),
     (_, response) => void response.writeHead(500, { 'content-type': 'application/json' }).end(JSON.stringify(said(ID))),
     (_, response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify([said(ID)])),
     (_, response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(Buffer.from([0x7b, 0xff])),
-    (_, response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ ...said(ID), error: { code: 1, message: 'both' } })),
+    (_, response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ ...said(ID),
+      error: { code: 1, message: 'both' } })),
     (_, response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(said(ID, 'celsius '.repeat(600_000)))),
     (_, response) => {
       response.writeHead(200, { 'content-type': 'application/json', 'content-length': 1000 });
@@ -606,7 +648,8 @@ test('streams with no answer, another\'s, broken ones, and too many', async () =
 test('streams that never end are not charged', async () => {
   const buyer = await stack.buyer();
   const { payment } = await payFor(gate.url, 'quick', {}, buyer);
-  for (const begin of [undefined, ': wait\n\n', event({ jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 1, progress: 1 } })]) {
+  for (const begin of [undefined, ': wait\n\n', event({ jsonrpc: '2.0', method: 'notifications/progress',
+    params: { progressToken: 1, progress: 1 } })]) {
     origin.answer = (_, response) => {
       if (begin) response.writeHead(200, { 'content-type': 'text/event-stream' }).write(begin);
       return false;
@@ -623,7 +666,8 @@ test('streams that never end are not charged', async () => {
 test('whatever the id: it is charged if and only if it is answered under that id', async () => {
   const buyer = await stack.buyer(2_000_000n);
   const written = (id, payment) => JSON.stringify(toolCall('search', {}, { payment, id: 'ID' })).replace('"ID"', id);
-  for (const id of ['0', '-1', '1.0', '-0', '0.5', '1e3', '9007199254740993', '12345678901234567890123', '1e400', '-1e-400', '""', `"${'x'.repeat(50_000)}"`, '"\\u0061"', '"\\ud83d\\ude00"', '"__proto__"', '"1"']) {
+  for (const id of ['0', '-1', '1.0', '-0', '0.5', '1e3', '9007199254740993', '12345678901234567890123', '1e400', '-1e-400', '""',
+    `"${'x'.repeat(50_000)}"`, '"\\u0061"', '"\\ud83d\\ude00"', '"__proto__"', '"1"']) {
     const { payment } = await payFor(gate.url, 'search', {}, buyer);
     const { result, did } = await effects(() => post(gate.url, written(id, payment)));
     if (result.status === 400) {
@@ -687,7 +731,8 @@ test('hanging up is no way to have a tool work for a key that is not charged', a
   assert.equal(shown.available, 1);
 });
 
-test('a result that was not paid for is not had by resuming its stream', { todo: 'GET with Last-Event-ID is free: at a server whose event ids can be guessed it replays the result of a call whose payment failed' }, async () => {
+test('a result that was not paid for is not had by resuming its stream',
+  { todo: 'GET with Last-Event-ID is free: at a server whose event ids can be guessed it replays the result of a call whose payment failed' }, async () => {
   const log = [];
   const events = {
     storeEvent: async (streamId, message) => `${log.push({ streamId, message }) - 1}`,
@@ -700,7 +745,8 @@ test('a result that was not paid for is not had by resuming its stream', { todo:
   };
   const resumable = await startMcpOrigin({ events });
   const worker = await startWorker({ vars: { ...gated, ORIGIN: resumable.url }, secrets: SECRETS });
-  const begun = await post(worker.url, request('initialize', { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'x', version: '1' } }));
+  const begun = await post(worker.url, request('initialize', { protocolVersion: '2025-11-25', capabilities: {},
+    clientInfo: { name: 'x', version: '1' } }));
   const session = { 'mcp-session-id': begun.headers['mcp-session-id'], 'mcp-protocol-version': '2025-11-25' };
   const buyer = await stack.buyer();
   const { payment } = await payFor(worker.url, 'search', {}, buyer);
@@ -710,7 +756,8 @@ test('a result that was not paid for is not had by resuming its stream', { todo:
   assert.equal(resumable.ran.length, 1);
   const stolen = [];
   for (const id of log.keys()) {
-    const answer = await fetch(`${worker.url}/mcp`, { headers: { ...session, accept: 'text/event-stream', 'last-event-id': `${id}` }, signal: AbortSignal.timeout(300) }).catch(() => undefined);
+    const answer = await fetch(`${worker.url}/mcp`, { headers: { ...session, accept: 'text/event-stream',
+      'last-event-id': `${id}` }, signal: AbortSignal.timeout(300) }).catch(() => undefined);
     const reader = answer?.body?.getReader();
     for (;;) {
       const { value, done } = (await reader?.read().catch(() => ({ done: true }))) ?? { done: true };

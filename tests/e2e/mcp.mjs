@@ -35,7 +35,8 @@ export function read(response) {
 }
 
 function lastEvent(text) {
-  const events = text.split(/\r?\n\r?\n/).map((block) => block.split(/\r?\n/).filter((line) => line.startsWith('data:')).map((line) => line.slice(5)).join('\n'));
+  const events = text.split(/\r?\n\r?\n/).map((block) => block.split(/\r?\n/).filter((line) =>
+    line.startsWith('data:')).map((line) => line.slice(5)).join('\n'));
   return events.map(parsed).filter((message) => message && 'id' in message && !message.method).at(-1);
 }
 

@@ -18,7 +18,7 @@ import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
 import { call, effectsOf, NETWORK, startStack, V1_NETWORK, withoutEffect } from './helpers.mjs';
 import { bearer, creditsOf, operator, PACKAGES, SECRETS } from './credits.mjs';
 import {
-  assertError, assertFailed, assertPrice, assertReceipt, assertRefusal, assertSaid, CREDITS, payFor, PAYMENT, post, RECEIPT, request,
+  assertError, assertPrice, assertReceipt, assertRefusal, assertSaid, CREDITS, payFor, PAYMENT, post, RECEIPT, request,
   resultOf, toolCall,
 } from './mcp.mjs';
 import { startRawOrigin } from './stack/mcp-origin.mjs';
@@ -120,7 +120,8 @@ test('the official client lists the tools: their prices, what they take, and not
   assert.equal(client.getServerVersion().name, 'A weather service');
   const { tools } = await withoutEffect(stack, () => client.listTools());
   const names = tools.map(({ name }) => name).sort();
-  const wanted = ['before', 'binary', 'fill_in', 'hang', 'no_keys', 'packed', 'palace', 'post_echo', 'redirect', 'reset', 'shout', 'status', 'weather'];
+  const wanted = ['before', 'binary', 'fill_in', 'hang', 'no_keys', 'packed', 'palace', 'post_echo', 'redirect', 'reset', 'shout',
+    'status', 'weather'];
   assert.deepEqual(names, wanted);
   const weather = tools.find(({ name }) => name === 'weather');
   assert.match(weather.description, /^Weather of a city.*\$0\.001/);
@@ -172,7 +173,8 @@ test('a key instead of a payment, until it is spent', async () => {
     assert.equal(result._meta[RECEIPT], undefined);
     assert.equal(origin.calls.at(-1).headers.authorization, undefined);
   }
-  const required = assertPrice(await withoutEffect(stack, () => client.callTool({ name: 'weather', arguments: { city: 'lisbon' } })), { tool: 'weather', amount: '1000' });
+  const required = assertPrice(await withoutEffect(stack, () => client.callTool({ name: 'weather',
+    arguments: { city: 'lisbon' } })), { tool: 'weather', amount: '1000' });
   assert.equal(required.error, 'insufficient_credits');
   await client.close();
   // A failure costs nothing.
@@ -182,7 +184,8 @@ test('a key instead of a payment, until it is spent', async () => {
   assert.equal((await creditsOf(url, other)).available, 1);
 });
 
-test('too few credits: the price comes with the shortfall', { todo: 'balance, required and topUpUrl are in the body of HTTP\'s 402, and dressed() tells its header alone' }, async () => {
+test('too few credits: the price comes with the shortfall',
+  { todo: 'balance, required and topUpUrl are in the body of HTTP\'s 402, and dressed() tells its header alone' }, async () => {
   const { key } = (await operator(url, { action: 'mint', credits: 1 })).json();
   const http = (await call(url, '/weather/before/lisbon', { headers: bearer(key) })).json();
   const { structuredContent } = resultOf(await post(url, toolCall('before', { city: 'lisbon' }), { headers: bearer(key) }));
@@ -288,7 +291,8 @@ test('every kind of result is one to the official client', async () => {
 
 test('what failed is not charged', async () => {
   const buyer = await stack.buyer();
-  for (const [name, args, code] of [['status', { code: 404 }], ['status', { code: 500 }], ['redirect', {}], ['reset', {}, 'origin_unreachable'], ['hang', {}, 'origin_timeout']]) {
+  for (const [name, args, code] of [['status', { code: 404 }], ['status', { code: 500 }], ['redirect', {}], ['reset', {},
+    'origin_unreachable'], ['hang', {}, 'origin_timeout']]) {
     const { payment: signed } = await payFor(url, name, args, buyer);
     const { result, calls, earned } = await effectsOf(stack, () => post(url, toolCall(name, args, { payment: signed })));
     assert.deepEqual([calls.origin, calls.settle, earned], [1, 0, 0n], name);
@@ -300,7 +304,8 @@ test('what failed is not charged', async () => {
   }
 });
 
-test('a large answer is delivered whole, or not charged', { todo: 'it is charged, and an empty result: told twice and escaped it is longer than dressed() reads' }, async () => {
+test('a large answer is delivered whole, or not charged',
+  { todo: 'it is charged, and an empty result: told twice and escaped it is longer than dressed() reads' }, async () => {
   // 3.9 MiB of ordinary JSON: escaped as a text, and once more as structure.
   const body = JSON.stringify({ cities: Array.from({ length: 410_000 }, (_, n) => `c${n}`) });
   assert.ok(body.length > 3 * 1024 * 1024 && body.length < 4 * 1024 * 1024, `${body.length}`);
@@ -345,7 +350,8 @@ test('arguments that are another route\'s are refused: nobody has the palace at 
   const { payment: dear } = await payFor(url, 'palace', { room: 'blue' }, await stack.buyer(2_000_000n));
   assert.ok(dear);
   const ask = (city, how) => effectsOf(stack, () => post(url, toolCall('weather', { city }, { payment: how })));
-  for (const city of ['palace/blue', 'palace%2fblue', '../weather/palace/blue', '..', '.', 'palace;x/blue', 'a/../palace/blue', '\\', 'palace\\blue', 'palace%3fblue', 'a\u0000b', ';', '%2e%2e']) {
+  for (const city of ['palace/blue', 'palace%2fblue', '../weather/palace/blue', '..', '.', 'palace;x/blue', 'a/../palace/blue',
+    '\\', 'palace\\blue', 'palace%3fblue', 'a\u0000b', ';', '%2e%2e']) {
     const { result, calls, earned } = await ask(city, signed);
     assertError(result, -32_602);
     assert.deepEqual([calls.origin, calls.settle, earned], [0, 0, 0n], `${city}: ${result.text}`);
@@ -364,7 +370,8 @@ test('arguments that are another route\'s are refused: nobody has the palace at 
 test('no such tool, no such method, no parameters', async () => {
   for (const [message, code] of [
     [toolCall('Weather', { city: 'lisbon' }), -32_602], [toolCall('nothing', {}), -32_602], [toolCall('', {}), -32_602],
-    [request('tools/call'), -32_602], [request('tools/call', { name: 7 }), -32_602], [request('tools/call', { name: 'weather', arguments: [] }), -32_602],
+    [request('tools/call'), -32_602], [request('tools/call', { name: 7 }), -32_602], [request('tools/call', { name: 'weather',
+    arguments: [] }), -32_602],
     [request('tools/call', { name: 'weather', arguments: { city: 'x' }, _meta: { [PAYMENT]: 'a text' } }), -32_602],
     [request('resources/list'), -32_601], [request('server/discover'), -32_601],
   ]) {
@@ -376,7 +383,8 @@ test('no such tool, no such method, no parameters', async () => {
   assertError(await post(url, toolCall('get_weather_hidden_city', { city: 'x' })), -32_602);
 });
 
-test('a name that was given is nobody else\'s', { todo: 'names are handed out in the order of the routes: a name that is made takes one that was given' }, async () => {
+test('a name that was given is nobody else\'s',
+  { todo: 'names are handed out in the order of the routes: a name that is made takes one that was given' }, async () => {
   const routes = { 'GET /a/b': { price: '$0.001', name: 'get_a_b', input: {} }, 'GET /a-b': { price: '$0.002', input: {} } };
   const named = await startWorker({ vars: stack.vars({ ROUTES: routes, DISCOVERY: { mcp: '/mcp' } }) });
   const { accepts } = assertPrice(resultOf(await post(named.url, toolCall('get_a_b', {}))), { tool: 'get_a_b' });
@@ -384,7 +392,8 @@ test('a name that was given is nobody else\'s', { todo: 'names are handed out in
   assert.equal(accepts[0].amount, '1000');
 });
 
-test('an MCP server alone can be sold', { todo: 'ROUTES is required beside MCP and TOOLS, and whoever sells tools alone has no route to name' }, async () => {
+test('an MCP server alone can be sold',
+  { todo: 'ROUTES is required beside MCP and TOOLS, and whoever sells tools alone has no route to name' }, async () => {
   const alone = await startWorker({ vars: stack.vars({ MCP: 'origin:/mcp', TOOLS: { search: '$0.01' } }) });
   const response = await post(alone.url, toolCall('search', {}));
   await alone.stop();
@@ -394,7 +403,8 @@ test('an MCP server alone can be sold', { todo: 'ROUTES is required beside MCP a
 // The transport
 
 test('versions are negotiated, and a version that nobody speaks is refused', async () => {
-  const initialize = (protocolVersion) => post(url, request('initialize', { protocolVersion, capabilities: {}, clientInfo: { name: 'x', version: '1' } }));
+  const initialize = (protocolVersion) => post(url, request('initialize', { protocolVersion, capabilities: {},
+    clientInfo: { name: 'x', version: '1' } }));
   for (const version of ['2025-11-25', '2025-06-18', '2025-03-26', '2024-11-05']) {
     assert.equal(resultOf(await initialize(version)).protocolVersion, version);
     assert.ok(resultOf(await post(url, request('tools/list'), { headers: { 'MCP-Protocol-Version': version } })).tools.length > 0);
@@ -419,7 +429,8 @@ test('notifications, other methods and batches', async () => {
     const refused = await withoutEffect(stack, () => post(url, body));
     assert.deepEqual([refused.status, refused.message.error.code], [400, -32_600], body);
   }
-  for (const [body, code] of [['', -32_700], ['{', -32_700], ['7', -32_600], ['{}', -32_600], ['{"jsonrpc":"1.0","id":1,"method":"ping"}', -32_600]]) {
+  for (const [body, code] of [['', -32_700], ['{', -32_700], ['7', -32_600], ['{}', -32_600],
+    ['{"jsonrpc":"1.0","id":1,"method":"ping"}', -32_600]]) {
     const refused = await withoutEffect(stack, () => post(url, body));
     assert.deepEqual([refused.status, refused.message.error.code], [400, code], body);
   }
@@ -428,12 +439,14 @@ test('notifications, other methods and batches', async () => {
 test('a browser may ask from anywhere', async () => {
   const preflight = await withoutEffect(stack, () => call(url, '/mcp', {
     method: 'OPTIONS',
-    headers: { Origin: 'https://app.example', 'Access-Control-Request-Method': 'POST', 'Access-Control-Request-Headers': 'content-type, mcp-protocol-version, authorization' },
+    headers: { Origin: 'https://app.example', 'Access-Control-Request-Method': 'POST',
+      'Access-Control-Request-Headers': 'content-type, mcp-protocol-version, authorization' },
   }));
   assert.equal(preflight.status, 204);
   assert.ok(['*', 'https://app.example'].includes(preflight.headers['access-control-allow-origin']));
   assert.match(preflight.headers['access-control-allow-methods'], /POST|\*/);
-  for (const header of ['content-type', 'mcp-protocol-version', 'authorization']) assert.match(preflight.headers['access-control-allow-headers'], new RegExp(header, 'i'));
+  for (const header of ['content-type', 'mcp-protocol-version',
+    'authorization']) assert.match(preflight.headers['access-control-allow-headers'], new RegExp(header, 'i'));
   const answer = await post(url, request('ping'), { headers: { Origin: 'https://app.example' } });
   assert.ok(['*', 'https://app.example'].includes(answer.headers['access-control-allow-origin']));
 });

@@ -35,7 +35,8 @@ export async function startMcpOrigin({ json = false, events } = {}) {
       });
       await serverOf(origin).connect(transport);
     }
-    if (!transport) return void response.status(session ? 404 : 400).json({ jsonrpc: '2.0', id: null, error: { code: -32_001, message: 'no session' } });
+    if (!transport) return void response.status(session ? 404 : 400).json({ jsonrpc: '2.0', id: null, error: { code: -32_001,
+      message: 'no session' } });
     await transport.handleRequest(request, response, body);
   });
   return Object.assign(origin, await listen(app));
