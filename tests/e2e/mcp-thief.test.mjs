@@ -276,8 +276,7 @@ test('other encodings of the bytes', async () => {
 const IN_UTF7 = `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"${
   '"},"method":"tools/call","params":{"name":"search","arguments":{"text":"stolen"},"y":"'.replaceAll('"', '+ACI-')}"}}`;
 
-test('a charset that the origin reads and we do not',
-  { todo: 'express.json(), which the SDK\'s own app has, decodes charset=utf-7: refuse what is not UTF-8' }, async () => {
+test('a charset that the origin reads and we do not', async () => {
   const express = await startMcpOrigin({ json: true });
   const worker = await startWorker({ vars: { ...gated, ORIGIN: express.url }, secrets: SECRETS });
   const client = new Client({ name: 'a thief', version: '1' });
@@ -308,8 +307,7 @@ function readAsGo(bytes) {
   }
 }
 
-test('a key in another case is a key to an origin in Go',
-  { todo: 'encoding/json takes "Method" for "method", and the last one wins: refuse what differs from a member\'s name by its case alone' }, async () => {
+test('a key in another case is a key to an origin in Go', async () => {
   const stolen = [];
   for (const body of [
     wrapped(`"method":"ping","Method":"tools/call","params":${CALL}`), wrapped(`"method":"ping","METHOD":"tools/call","Params":${CALL}`),
@@ -348,8 +346,7 @@ test('other spellings of the path', async () => {
   }
 });
 
-test('what is below the path is the server\'s too',
-  { todo: 'Mount("/mcp") of Starlette, and Express\'s app.use("/mcp"), answer at /mcp/anything: there TOOLS do not apply under DEFAULT = pass' }, async () => {
+test('what is below the path is the server\'s too', async () => {
   for (const target of ['/mcp/x', '/mcp/x/', '/MCP/x']) await inVain(() => post(gate.url, search(), { target }), target);
 });
 
@@ -375,8 +372,7 @@ test('other methods, and methods in disguise', async () => {
   }
 });
 
-test('no message goes along with GET, HEAD or DELETE',
-  { todo: 'their bodies are passed on, free: an origin that answers app.all("/mcp") by the body runs the tool' }, async () => {
+test('no message goes along with GET, HEAD or DELETE', async () => {
   const body = JSON.stringify(search());
   const stolen = [];
   for (const method of ['GET', 'DELETE', 'HEAD']) {
@@ -387,7 +383,7 @@ test('no message goes along with GET, HEAD or DELETE',
   assert.deepEqual(stolen, []);
 });
 
-test('no WebSocket around the gate', { todo: 'GET with Upgrade passes as it is, and messages within are not priced' }, async () => {
+test('no WebSocket around the gate', async () => {
   const before = origin.upgrades;
   await call(gate.url, '/mcp', {
     headers: { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13',
@@ -399,9 +395,12 @@ test('no WebSocket around the gate', { todo: 'GET with Upgrade passes as it is, 
 const LENIENT = ['Search', 'SEARCH', ' search', 'search ', 'search.', 'search\u00a0', 'search\u200b', 'ｓｅａｒｃｈ', 'ſearch',
   'sea\u00adrch', 'search\ufeff'];
 
-test('a name in other letters: unknown to who has none but what is named', async () => {
+test('a name in other letters is free of charge nowhere that has none but what is named', async () => {
   for (const name of [...LENIENT, 'sеarch', 'search/', 'x.search', '__proto__', '*', 'toString']) {
-    assertError(await inVain(() => post(strict.url, toolCall(name, {})), name), -32_602);
+    const refused = await inVain(() => post(strict.url, toolCall(name, {})), name);
+    // One that differs by its case alone may be told the price of what it is like.
+    if (refused.message.result) assertPrice(refused.message.result, { amount: `${PRICE}` });
+    else assertError(refused, -32_602);
     assertError(await inVain(() => post(own.url, toolCall(name, {})), name), -32_602);
   }
   for (const name of ['', 'search\n', 'search\u0000', '\u0085search', 'x'.repeat(129)]) {
@@ -411,8 +410,7 @@ test('a name in other letters: unknown to who has none but what is named', async
     args)))), { tool });
 });
 
-test('a name in other letters at an origin that does not care',
-  { todo: 'under DEFAULT = pass "Search" is a tool that is not named, and free; an origin that lower-cases or trims names runs it' }, async () => {
+test('a name in other letters at an origin that does not care', async () => {
   const stolen = [];
   for (const name of LENIENT) {
     const before = origin.calls.length;
@@ -446,22 +444,34 @@ test('no stream is resumed by another spelling of its header', { todo: 'CGI and 
   }
 });
 
-test('a header that names another tool than the message',
-  { todo: 'revision 2026-07-28 has Mcp-Method and Mcp-Name for intermediaries: what an origin may route by should not differ from what was priced' }, async () => {
-  const stolen = [];
-  const disguised = toolCall('ping', {});
-  for (const key of ['uri', 'taskId']) disguised.params[key] = 'search';
-  // CGI and its heirs read `_` as `-`.
-  for (const headers of [{ 'Mcp-Name': 'search', 'Mcp-Method': 'tools/call' }, { 'Mcp-Name': 'search' }, { Mcp_Name: 'search' }]) {
-    for (const message of [request('ping'), toolCall('ping', {}), disguised]) {
-      const before = origin.calls.length;
-      await post(gate.url, message, { headers });
-      if (origin.calls.slice(before).some(({ headers: got }) => [got['mcp-name'],
-        got.mcp_name].includes('search'))) stolen.push([message.params, headers]);
-    }
+/** Those of the messages that reach the origin under a header that names `search`; CGI and its heirs read `_` as `-`. */
+async function misnamed(tried) {
+  const passed = [];
+  for (const [headers, message] of tried) {
+    const before = origin.calls.length;
+    await post(gate.url, message, { headers });
+    const names = origin.calls.slice(before).flatMap(({ headers: got }) => [got['mcp-name'], got.mcp_name]);
+    if (names.includes('search')) passed.push([headers, message.params]);
   }
-  assert.deepEqual(stolen, []);
+  return passed;
+}
+
+test('a header that names another tool than the message', async () => {
+  const messages = [request('ping'), toolCall('ping', {})];
+  const headers = [{ 'Mcp-Name': 'search', 'Mcp-Method': 'tools/call' }, { 'Mcp-Name': 'search' }];
+  assert.deepEqual(await misnamed(headers.flatMap((one) => messages.map((message) => [one, message]))), []);
+  // What says the same is no harm.
+  const { result, did } = await effects(() => post(gate.url, toolCall('ping', {}), { headers: { 'Mcp-Method': 'tools/call', 'Mcp-Name': 'ping' } }));
+  assert.deepEqual(did, [1, 0, 0n]);
+  assertSaid(result);
 });
+
+test('a header that names another tool, by another member or another spelling',
+  { todo: 'is_as_said() takes uri and taskId of a tools/call for its name, and Mcp_Name is not looked at' }, async () => {
+    const [byUri, byTask] = ['uri', 'taskId'].map((key) => request('tools/call', { name: 'ping', arguments: {}, [key]: 'search' }));
+    const tried = [[{ 'Mcp-Name': 'search' }, byUri], [{ 'Mcp-Name': 'search' }, byTask], [{ Mcp_Name: 'search' }, toolCall('ping', {})]];
+    assert.deepEqual(await misnamed(tried), []);
+  });
 
 // Arguments
 
@@ -499,7 +509,7 @@ test('no operator can make an argument of what is money\'s, or of what only the 
   const headers = Object.fromEntries(names.map((name) => [name, { type: 'string', example: 'x' }]));
   const worker = await startWorker({ vars: vars({ ROUTES: { 'GET /weather/x': { price: '$0.01', input: { headers } } } }), secrets: SECRETS });
   assert.equal((await post(worker.url, request('ping'))).status, 503);
-  for (const name of names) assert.ok(worker.logs().includes(name), name);
+  for (const name of names) await until(`${name} in the log`, () => worker.logs().includes(name));
   await worker.stop();
 });
 
@@ -731,8 +741,7 @@ test('hanging up is no way to have a tool work for a key that is not charged', a
   assert.equal(shown.available, 1);
 });
 
-test('a result that was not paid for is not had by resuming its stream',
-  { todo: 'GET with Last-Event-ID is free: at a server whose event ids can be guessed it replays the result of a call whose payment failed' }, async () => {
+test('a result that was not paid for is not had by resuming its stream', async () => {
   const log = [];
   const events = {
     storeEvent: async (streamId, message) => `${log.push({ streamId, message }) - 1}`,

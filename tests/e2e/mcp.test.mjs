@@ -184,8 +184,7 @@ test('a key instead of a payment, until it is spent', async () => {
   assert.equal((await creditsOf(url, other)).available, 1);
 });
 
-test('too few credits: the price comes with the shortfall',
-  { todo: 'balance, required and topUpUrl are in the body of HTTP\'s 402, and dressed() tells its header alone' }, async () => {
+test('too few credits: the price comes with the shortfall', async () => {
   const { key } = (await operator(url, { action: 'mint', credits: 1 })).json();
   const http = (await call(url, '/weather/before/lisbon', { headers: bearer(key) })).json();
   const { structuredContent } = resultOf(await post(url, toolCall('before', { city: 'lisbon' }), { headers: bearer(key) }));
@@ -304,8 +303,7 @@ test('what failed is not charged', async () => {
   }
 });
 
-test('a large answer is delivered whole, or not charged',
-  { todo: 'it is charged, and an empty result: told twice and escaped it is longer than dressed() reads' }, async () => {
+test('a large answer is delivered whole, or not charged', async () => {
   // 3.9 MiB of ordinary JSON: escaped as a text, and once more as structure.
   const body = JSON.stringify({ cities: Array.from({ length: 410_000 }, (_, n) => `c${n}`) });
   assert.ok(body.length > 3 * 1024 * 1024 && body.length < 4 * 1024 * 1024, `${body.length}`);
