@@ -370,10 +370,13 @@ fn is_output(block: &Block) -> bool {
     block.language == "text" && (block.text.starts_with("PATTERN") || block.text.starts_with("wrangler.toml: "))
 }
 
-/// Every configuration of a page, and the output that stands below it.
+/// Every configuration of a page, and the output that stands below it; the command may stand between the two.
 fn configurations(page: &str) -> Vec<(Block, Option<Block>)> {
     let blocks = blocks(page);
-    let follows = |at: usize| blocks.get(at + 1).filter(|next| is_output(next)).cloned();
+    let follows = |at: usize| {
+        let asked = blocks.get(at + 1).is_some_and(|next| next.language == "sh" && next.text == "make check\n");
+        blocks.get(at + if asked { 2 } else { 1 }).filter(|next| is_output(next)).cloned()
+    };
     let all = blocks.iter().enumerate();
     all.filter(|(_, block)| block.language == "toml").map(|(at, block)| (block.clone(), follows(at))).collect()
 }
