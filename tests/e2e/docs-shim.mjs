@@ -1,5 +1,5 @@
-// Stands first in PATH, under the names of programs, while docs.test.mjs runs the commands of the pages: what runs offline
-// it hands on; of what needs Cloudflare's account, or takes minutes, it checks all that can be checked here, and says so.
+// Stands in PATH, under the names of programs, while docs.test.mjs runs the commands of the pages. What runs offline it
+// hands on. Of what needs Cloudflare's account, or takes minutes, it checks all that can be checked here, and says so.
 // Whatever it has no rule for is an error.
 
 import { spawnSync } from 'node:child_process';
@@ -19,7 +19,8 @@ const standIn = (what) => console.log(`stand-in for \`${said}\`: ${what}`);
 /** The real program, found without this one; its own children find those in `first` before all others. */
 function real(command, commandArgs, { first, ...options } = {}) {
   const PATH = first ? first + delimiter + DOCS_PATH : DOCS_PATH;
-  const found = command.includes('/') ? command : DOCS_PATH.split(delimiter).map((folder) => join(folder, command)).find(existsSync);
+  const inPath = () => DOCS_PATH.split(delimiter).map((folder) => join(folder, command)).find(existsSync);
+  const found = command.includes('/') ? command : inPath();
   if (!found) fail(`there is no ${command} here`);
   return spawnSync(found, commandArgs, { stdio: 'inherit', ...options, env: { ...process.env, PATH } });
 }
@@ -46,7 +47,9 @@ const rules = {
     const given = args.slice(args.indexOf('--') + 1);
     if (args[0] !== 'run' || !args.includes('edge402-check')) fail(`no rule for \`${said}\``);
     if (process.env.EDGE402_CHECK) end(real(process.env.EDGE402_CHECK, given));
-    end(real('cargo', ['run', '--quiet', '--locked', '--manifest-path', join(DOCS_ROOT, 'Cargo.toml'), '--bin', 'edge402-check', '--', ...given]));
+    const manifest = join(DOCS_ROOT, 'Cargo.toml');
+    const program = ['run', '--quiet', '--locked', '--manifest-path', manifest, '--bin', 'edge402-check'];
+    end(real('cargo', [...program, '--', ...given]));
   },
 
   make() {
@@ -78,7 +81,8 @@ const rules = {
       if (args[1] === 'pay') return standIn('package.json has no script `pay` yet');
       fail(`package.json has no script ${args[1]}`);
     }
-    const packages = args.slice(1).filter((word) => !word.startsWith('-')).map((name) => name.replace(/(?<=.)@[^/]*$/, ''));
+    const names = args.slice(1).filter((word) => !word.startsWith('-'));
+    const packages = names.map((name) => name.replace(/(?<=.)@[^/]*$/, ''));
     if (args[0] !== 'install' || !packages.length) fail(`no rule for \`${said}\``);
     for (const name of packages) if (!devDependencies[name]) fail(`nothing here is tested with ${name}`);
     standIn('these packages are installed here, in the versions of package-lock.json');
@@ -100,8 +104,13 @@ function runWrangler(words, options) {
   const home = join(DOCS_STATE, 'wrangler');
   mkdirSync(home, { recursive: true });
   Object.assign(process.env, {
-    CI: '1', NO_COLOR: '1', WRANGLER_SEND_METRICS: 'false', WRANGLER_SEND_ERROR_REPORTS: 'false', WRANGLER_HIDE_BANNER: 'true',
-    XDG_CONFIG_HOME: join(home, 'config'), WRANGLER_LOG_PATH: join(home, 'logs'),
+    CI: '1',
+    NO_COLOR: '1',
+    WRANGLER_SEND_METRICS: 'false',
+    WRANGLER_SEND_ERROR_REPORTS: 'false',
+    WRANGLER_HIDE_BANNER: 'true',
+    XDG_CONFIG_HOME: join(home, 'config'),
+    WRANGLER_LOG_PATH: join(home, 'logs'),
   });
   return real(process.execPath, [join(DOCS_ROOT, 'node_modules/wrangler/bin/wrangler.js'), ...words], options);
 }
@@ -111,7 +120,8 @@ function wrangler(words) {
   if (!command) fail(`no rule for \`${said}\``);
   const kept = join(DOCS_STATE, `help-${command.replaceAll(' ', '-')}.txt`);
   if (!existsSync(kept)) {
-    const { status, stdout } = runWrangler([...command.split(' '), '--help'], { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' });
+    const heard = { stdio: ['ignore', 'pipe', 'inherit'], encoding: 'utf8' };
+    const { status, stdout } = runWrangler([...command.split(' '), '--help'], heard);
     if (status !== 0 || !stdout.includes(`wrangler ${command}`)) fail(`wrangler knows no ${command}`);
     writeFileSync(kept, stdout);
   }

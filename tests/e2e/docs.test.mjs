@@ -1,7 +1,7 @@
 // The pages, done as they say. Every command of every `sh` block of docs/*.md and README.md, and of README.md's indented
-// blocks, is run, and shows what the page shows. PATH holds nothing but what docs-shim.mjs has a rule for, and a few plain
-// programs: a command without a rule is not found, and fails. What needs Cloudflare's account goes to a stand-in that says so
-// in its output (KEEP_RUN=1 keeps it).
+// blocks, is run, and shows what the page shows. PATH holds nothing but what docs-shim.mjs has a rule for, and a few
+// plain programs: a command without a rule is not found, and fails. What needs Cloudflare's account goes to a stand-in
+// that says so; a test lists what has.
 
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { basename, dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
-import { assertAnswered, authorize, call, startStack } from './helpers.mjs';
+import { assertAnswered, authorize, call, startStack, until } from './helpers.mjs';
 import { freePort, freshDirectory, ROOT, startProcess, stopEverything, waitForPort } from './stack/processes.mjs';
 import { startWorker } from './stack/worker.mjs';
 
@@ -43,7 +43,8 @@ function blocksOf(page, text) {
   return blocks;
 }
 
-const PAGES = ['README.md', ...readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`)];
+const DOCS = readdirSync(join(ROOT, 'docs')).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`);
+const PAGES = ['README.md', ...DOCS];
 const BLOCKS = PAGES.map((page) => blocksOf(page, readFileSync(join(ROOT, page), 'utf8')));
 const all = (...languages) => BLOCKS.flat().filter(({ language }) => languages.includes(language));
 const place = ({ page, line }) => `${page}:${line}`;
@@ -67,7 +68,7 @@ const vars = stack.vars({
   RPC: stack.chain.rpcUrl,
   ROUTES: {
     '/weather/*': { price: '$0.001', description: 'The weather in a city, now.', mime_type: 'application/json' },
-    'POST /reports': { price: '$0.01', settle: 'before', description: 'A report, written for you.', mime_type: 'application/json' },
+    'POST /reports': { price: '$0.01', settle: 'before' },
   },
 });
 const worker = await startWorker({ vars, secrets: { ADMIN_TOKEN, ORIGIN_SECRET } });
@@ -79,7 +80,8 @@ async function startApi() {
   mkdirSync(folder);
   for (const name of ['gate.mjs', 'server.mjs']) writeFileSync(join(folder, name), file('docs/existing-api.md', name));
   const port = await freePort();
-  startProcess({ name: 'api', command: process.execPath, args: [join(folder, 'server.mjs')], env: { EDGE402_SECRET: ORIGIN_SECRET, PORT: String(port) } });
+  const env = { EDGE402_SECRET: ORIGIN_SECRET, PORT: String(port) };
+  startProcess({ name: 'api', command: process.execPath, args: [join(folder, 'server.mjs')], env });
   await waitForPort(port);
   return { url: `http://127.0.0.1:${port}` };
 }
@@ -92,7 +94,7 @@ async function logsToShow() {
   const other = await startWorker({ vars: broken });
   assert.equal((await call(other.url, '/weather/lisbon')).status, 503);
   const lines = () => `${worker.logs()}\n${other.logs()}`;
-  while (!lines().includes('"answered"') || !lines().includes('PAY_TO: is missing')) await new Promise((done) => setTimeout(done, 20));
+  await until('the log', () => ['"answered"', 'PAY_TO: is missing'].every((word) => lines().includes(word)));
   await other.stop();
   const path = join(directory, 'worker.log');
   writeFileSync(path, lines());
@@ -113,7 +115,8 @@ for (const folder of [bin, cargoAlone]) mkdirSync(folder);
 const pathOf = (name) => spawnSync('sh', ['-c', `command -v ${name}`], { encoding: 'utf8' }).stdout.trim();
 for (const path of [...SHIMMED.map((name) => join(bin, name)), join(cargoAlone, 'cargo')]) {
   const name = basename(path);
-  writeFileSync(path, `#!/bin/sh\nexec ${process.execPath} ${join(HERE, 'docs-shim.mjs')} ${name} "$@"\n`, { mode: 0o755 });
+  const shim = join(HERE, 'docs-shim.mjs');
+  writeFileSync(path, `#!/bin/sh\nexec ${process.execPath} ${shim} ${name} "$@"\n`, { mode: 0o755 });
 }
 for (const name of PLAIN.filter(pathOf)) {
   writeFileSync(join(bin, name), `#!/bin/sh\nPATH='${process.env.PATH}' exec ${pathOf(name)} "$@"\n`, { mode: 0o755 });
@@ -135,13 +138,20 @@ function scratch(name) {
 /** Runs a script as a reader of the page would, all of it in one shell. */
 function run(script, cwd) {
   const env = {
-    HOME: process.env.HOME, PATH: bin, DOCS_PATH: process.env.PATH, DOCS_ROOT: ROOT, DOCS_STATE: directory, DOCS_LOG: logs, DOCS_BIN: bin, DOCS_CARGO: cargoAlone,
-    EDGE402_CHECK: process.env.EDGE402_CHECK ?? '', PRIVATE_KEY: buyer, ADMIN_TOKEN, NO_COLOR: '1', npm_config_update_notifier: 'false',
+    ...process.env,
+    PATH: bin,
+    DOCS_PATH: process.env.PATH,
+    DOCS_BIN: bin,
+    DOCS_CARGO: cargoAlone,
+    DOCS_ROOT: ROOT,
+    DOCS_STATE: directory,
+    DOCS_LOG: logs,
+    PRIVATE_KEY: buyer,
+    ADMIN_TOKEN,
+    NO_COLOR: '1',
   };
-  for (const name of ['EDGE402_TARGET', 'EDGE402_CACHE', 'XDG_CACHE_HOME', 'CARGO_HOME', 'RUSTUP_HOME', 'CARGO_TARGET_DIR']) {
-    if (process.env[name]) env[name] = process.env[name];
-  }
-  const shell = spawn(pathOf('bash'), ['--noprofile', '--norc', '-euo', 'pipefail', '-c', script], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const options = ['--noprofile', '--norc', '-euo', 'pipefail'];
+  const shell = spawn(pathOf('bash'), [...options, '-c', script], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [shell.stdout, shell.stderr]) stream.on('data', (bytes) => (output += bytes.toString('utf8')));
   return new Promise((done, failed) => {
@@ -150,13 +160,15 @@ function run(script, cwd) {
   });
 }
 
+const quoted = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
+
 /** Every line that the page shows is among those that came, in their order; `…` stands for anything. */
 function assertShown(shown, output, where) {
-  const plain = (text) => text.replace(/\x1b\[[0-9;]*m/g, '').split('\n').map((line) => line.replace(/\s+/g, ' ').trim()).filter(Boolean);
+  const plain = (text) => text.split('\n').map((line) => line.replace(/\s+/g, ' ').trim()).filter(Boolean);
   const came = plain(here(output));
   let next = 0;
   for (const line of plain(here(shown))) {
-    const pattern = new RegExp(`^${line.split(/\s?…\s?/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('.*')}$`, 'i');
+    const pattern = new RegExp(`^${line.split(/\s?…\s?/).map(quoted).join('.*')}$`, 'i');
     const found = came.findIndex((line, at) => at >= next && pattern.test(line));
     assert.ok(found >= 0, `${where} shows\n${line}\nand what came is\n${output}`);
     next = found + 1;
@@ -203,9 +215,10 @@ test('what has run through a stand-in', (t) => {
 test('a command that no rule covers fails, and so does a slip in one that is covered', async () => {
   const cwd = scratch('slips');
   for (const slip of [
-    'true && no-such-program', 'wget https://example.com', 'curl -s https://example.com/', 'make biuld', 'make', 'npm ci', 'npm run paay',
-    'npx wrangler depoly', 'npx wrangler tail --fromat json', 'npx wrangler rollback --dry-run', 'npx cowsay hello', 'git push',
-    'openssl rand -hex 4 | npx wrangler secret put ORIGIN_SECRET', 'openssl rand -hex 16 | npx wrangler secret put ORIGIN_SECRETS',
+    'true && no-such-program', 'wget https://example.com', 'curl -s https://example.com/', 'git push', 'make', 'make biuld',
+    'npm ci', 'npm run paay', 'npx cowsay hello', 'npx wrangler depoly', 'npx wrangler tail --fromat json',
+    'npx wrangler rollback --dry-run', 'openssl rand -hex 4 | npx wrangler secret put ORIGIN_SECRET',
+    'openssl rand -hex 16 | npx wrangler secret put ORIGIN_SECRETS',
   ]) {
     const { status, output } = await run(slip, cwd);
     assert.notEqual(status, 0, `${slip}\n${output}`);
@@ -240,12 +253,14 @@ test('the back door: what the page has for Node', async () => {
   // Through the gateway, free and paid; and the client's own copy is no key.
   assert.equal((await call(worker.url, '/free', { headers: { 'X-Edge402-Secret': 'mine' } })).status, 200);
   const account = privateKeyToAccount(buyer);
-  const paid = await call(worker.url, '/weather/porto', { headers: (await authorize(worker.url, '/weather/porto', account)).v2 });
+  const { v2: headers } = await authorize(worker.url, '/weather/porto', account);
+  const paid = await call(worker.url, '/weather/porto', { headers });
   assertAnswered(paid);
   assert.deepEqual(paid.json(), { payer: account.address });
 });
 
-test('the back door: what the page has for Python', { skip: pathOf('python3') ? false : 'there is no python3 here' }, () => {
+const noPython = pathOf('python3') ? false : 'there is no python3 here';
+test('the back door: what the page has for Python', { skip: noPython }, () => {
   const folder = freshDirectory('asgi');
   writeFileSync(join(folder, 'gate.py'), file('docs/existing-api.md', 'gate.py'));
   writeFileSync(join(folder, 'ask.py'), `
@@ -267,7 +282,8 @@ cases = [("http", [right]), ("http", []), ("http", [wrong]), ("http", [right, wr
          ("websocket", [right]), ("websocket", []), ("lifespan", [])]
 print(json.dumps([asyncio.run(ask(*case)) for case in cases]))
 `);
-  const asked = spawnSync('python3', ['-B', 'ask.py'], { cwd: folder, encoding: 'utf8', env: { ...process.env, EDGE402_SECRET: ORIGIN_SECRET } });
+  const env = { ...process.env, EDGE402_SECRET: ORIGIN_SECRET };
+  const asked = spawnSync('python3', ['-B', 'ask.py'], { cwd: folder, encoding: 'utf8', env });
   assert.equal(asked.status, 0, asked.stderr);
   const no = ['http.response.start', 403];
   assert.deepEqual(JSON.parse(asked.stdout), [
@@ -281,10 +297,12 @@ test('the back door: what the page has for nginx', (t) => {
   const [{ text }] = all('nginx');
   const count = (pattern) => text.match(pattern)?.length ?? 0;
   assert.equal(count(/\{/g), count(/\}/g));
-  assert.match(text, /map \$http_x_edge402_secret \$(\w+) \{[^}]*default\s+0;[^}]*1;[^}]*\}[^]*if \(\$\1 = 0\) \{ return 403; \}/);
+  assert.match(text, /map \$http_x_edge402_secret \$through_the_gate \{\s+default\s+0;\s+"[0-9a-f]{32}"\s+1;\s+\}/);
+  assert.match(text, /if \(\$through_the_gate = 0\) \{ return 403; \}/);
   if (!pathOf('nginx')) return t.diagnostic('there is no nginx here: the lines were looked at, not loaded');
   const folder = freshDirectory('nginx');
-  writeFileSync(join(folder, 'nginx.conf'), `pid ${folder}/pid; error_log stderr; events {} http { access_log off; ${text} }`);
+  const whole = `pid ${folder}/pid; error_log stderr; events {} http { access_log off; ${text} }`;
+  writeFileSync(join(folder, 'nginx.conf'), whole);
   const loaded = spawnSync('nginx', ['-t', '-p', folder, '-c', join(folder, 'nginx.conf')], { encoding: 'utf8' });
   assert.equal(loaded.status, 0, loaded.stderr);
 });
