@@ -286,7 +286,8 @@ fn pointers(page: &str) -> Vec<(String, String)> {
     for (at, _) in page.match_indices("`: *") {
         let file = page[..at].rsplit('`').next().unwrap_or_default();
         let title = page[at + 4..].split('*').next().unwrap_or_default();
-        found.push((file.to_owned(), title.to_owned()));
+        // It may go on in the next line.
+        found.push((file.to_owned(), title.split_whitespace().collect::<Vec<_>>().join(" ")));
     }
     found
 }
