@@ -97,7 +97,7 @@ const rules = {
 /** What wants an account. */
 const COMMANDS = [
   'login', 'whoami', 'deploy', 'tail', 'rollback', 'secret put', 'secret list', 'deployments list', 'versions list',
-  'versions secret bulk', 'kv namespace create',
+  'secret bulk', 'kv namespace create',
 ];
 
 function runWrangler(words, options) {
