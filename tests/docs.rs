@@ -99,10 +99,10 @@ fn source_files(folder: &str) -> String {
     text
 }
 
-/// The literals between `start` and the next `]` of a source.
+/// The literals of the lists that follow each `start` in a source, within the same call or constant.
 fn literals_after<'a>(source: &'a str, start: &str) -> Vec<Vec<&'a str>> {
     let after = |at: usize| {
-        let rest = &source[at + start.len()..];
+        let rest = source[at + start.len()..].split(')').next().unwrap_or_default();
         let list = rest.find('[').map_or("", |open| &rest[open..]);
         // A type comes before the list: `[&str; 19] = [`.
         let list = if list.starts_with("[&") && !list.starts_with("[\"") {

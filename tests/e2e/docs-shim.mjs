@@ -75,13 +75,13 @@ const rules = {
 
   npm() {
     const { scripts = {}, devDependencies } = JSON.parse(readFileSync(join(DOCS_ROOT, 'package.json'), 'utf8'));
-    if (args[0] === 'run') {
-      if (scripts[args[1]]) end(real('npm', args));
-      // RULE UNTIL `npm run pay` IS THERE: once package.json has it, this line is to go.
-      if (args[1] === 'pay') return standIn('package.json has no script `pay` yet');
-      fail(`package.json has no script ${args[1]}`);
-    }
     const names = args.slice(1).filter((word) => !word.startsWith('-'));
+    if (args[0] === 'run') {
+      if (scripts[names[0]]) end(real('npm', args));
+      // UNTIL `npm run pay` IS THERE: once package.json has it, this line is to go.
+      if (names[0] === 'pay') return standIn('package.json has no script `pay` yet');
+      fail(`package.json has no script ${names[0]}`);
+    }
     const packages = names.map((name) => name.replace(/(?<=.)@[^/]*$/, ''));
     if (args[0] !== 'install' || !packages.length) fail(`no rule for \`${said}\``);
     for (const name of packages) if (!devDependencies[name]) fail(`nothing here is tested with ${name}`);
