@@ -148,6 +148,7 @@ function run(script, cwd) {
     DOCS_LOG: logs,
     PRIVATE_KEY: buyer,
     ADMIN_TOKEN,
+    KEY_SECRET: ORIGIN_SECRET,
     NO_COLOR: '1',
   };
   const options = ['--noprofile', '--norc', '-euo', 'pipefail'];
@@ -252,6 +253,9 @@ test('the back door: what the page has for Node', async () => {
   ]) {
     assert.equal((await asked(headers)).status, status, JSON.stringify(headers));
   }
+  const env = { ...process.env, EDGE402_SECRET: '' };
+  const without = spawnSync(process.execPath, [join(directory, 'api', 'gate.mjs')], { encoding: 'utf8', env });
+  assert.match(without.stderr, /EDGE402_SECRET is not set/);
   // Through the gateway, free and paid; and the client's own copy is no key.
   assert.equal((await call(worker.url, '/free', { headers: { 'X-Edge402-Secret': 'mine' } })).status, 200);
   const account = privateKeyToAccount(buyer);
@@ -291,8 +295,9 @@ print(json.dumps([asyncio.run(ask(*case)) for case in cases]))
   assert.deepEqual(JSON.parse(asked.stdout), [
     ['app', null], no, no, no, no, ['app', null], ['websocket.close', 1008], ['app', null],
   ]);
-  const without = spawnSync('python3', ['-B', 'ask.py'], { cwd: folder, encoding: 'utf8' });
-  assert.notEqual(without.status, 0, 'without a secret it must not start');
+  const empty = { ...env, EDGE402_SECRET: '' };
+  const without = spawnSync('python3', ['-B', 'ask.py'], { cwd: folder, encoding: 'utf8', env: empty });
+  assert.match(without.stderr, /EDGE402_SECRET is empty/);
 });
 
 test('the back door: what the page has for nginx', (t) => {
