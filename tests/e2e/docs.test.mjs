@@ -128,9 +128,10 @@ function scratch(name) {
   mkdirSync(folder);
   const left = ['.git', '.wrangler', 'docs', 'fuzz', 'src', 'target', 'tests'];
   const linked = ['build', 'node_modules'];
+  const filter = (path) => !['node_modules', 'target'].includes(basename(path));
   for (const entry of readdirSync(ROOT).filter((entry) => !left.includes(entry))) {
     if (linked.includes(entry)) symlinkSync(join(ROOT, entry), join(folder, entry));
-    else cpSync(join(ROOT, entry), join(folder, entry), { recursive: true });
+    else cpSync(join(ROOT, entry), join(folder, entry), { recursive: true, filter });
   }
   return folder;
 }
