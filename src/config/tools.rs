@@ -45,7 +45,9 @@ impl Tools {
     #[must_use]
     pub fn price(&self, name: &str, unrouted: Unrouted) -> ToolPrice<'_> {
         let find = |wanted: &str| self.tools.iter().find(|(known, _)| known == wanted);
-        match find(name).or_else(|| find(ANY)) {
+        // A server that does not care about case must not be a way around the price.
+        let alike = || self.tools.iter().find(|(known, _)| known.trim().eq_ignore_ascii_case(name.trim()));
+        match find(name).or_else(alike).or_else(|| find(ANY)) {
             Some((_, Some(terms))) => ToolPrice::Priced(terms),
             Some((_, None)) => ToolPrice::Free,
             None if unrouted == Unrouted::Deny => ToolPrice::Unknown,
