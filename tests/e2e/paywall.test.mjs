@@ -52,6 +52,7 @@ const vars = (more) => stack.vars({
   ROUTES: {
     '/weather/*': { price: '$0.001', description: 'The weather in a city, now.', mime_type: 'application/json', timeout_seconds: 5 },
     'GET /before/*': { price: '$0.001', settle: 'before' },
+    'GET /later/*': { price: '$0.001', settle: 'deferred', max_exposure: '$0.01' },
     'GET /hostile/*': { price: '$0.001', description: HOSTILE },
     'GET /dear': { price: '$0.4', credits: 2 },
   },
@@ -493,6 +494,16 @@ test('images are shown, HTML is text, all else is a download', async () => {
     }
     await page.finish();
   }
+});
+
+test('an answer that is paid for later says so', async () => {
+  const visitor = await visit('/later/json');
+  await payButton(visitor.page).click();
+  await answered(visitor.page);
+  assert.match(await text(visitor.page, '#facts'), /Payment0\.001 USDC, no receipt yet/);
+  await until('the settlement in the background', async () => (await transfersOf(visitor.buyer)).length);
+  await assertPaidOnce(visitor);
+  await visitor.page.finish();
 });
 
 test('a hostile description is text, with a script and without', async () => {
