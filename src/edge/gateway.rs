@@ -23,9 +23,6 @@ use serde_json::json;
 use web_sys::{Request, Response};
 use worker::{Context, Env, Result};
 
-/// `DISCOVERY.paywall`: whether browsers are shown a page.
-const PAYWALL: bool = true;
-
 /// Handles one request.
 ///
 /// # Errors
@@ -211,7 +208,9 @@ impl Visit<'_> {
         let headers = self.request.headers();
         let (accept, user_agent) = (headers.get("accept")?, headers.get("user-agent")?);
         let visitor = Visitor { accept: accept.as_deref(), user_agent: user_agent.as_deref() };
-        if !PAYWALL || !visitor.is_shown(challenge, self.facts) {
+        // A tool is called by a program, whatever it says that it is.
+        let off = !self.config.discovery.paywall || self.tool.is_some();
+        if off || !visitor.is_shown(challenge, self.facts) {
             return Ok(None);
         }
         let Some(page) = pages::paywall(self.config, terms, challenge) else { return Ok(None) };

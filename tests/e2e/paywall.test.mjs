@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
-import { call, decode, NETWORK, startStack, until, USDC } from './helpers.mjs';
+import { call, challengeOf, decode, NETWORK, startStack, until, USDC } from './helpers.mjs';
 import { assertAccessible, assertSelfContained, fits, openPage as openQuietPage, shoot, text } from './pages.mjs';
 import { callsAbout, faultsByPayer } from './payers.mjs';
 import { startBrowser } from './stack/browser.mjs';
@@ -647,13 +647,13 @@ test('on phones, in light and in dark: nothing sticks out, and axe finds nothing
   }
 });
 
-test('the landing page lists what is for sale', async (t) => {
+test('the landing page lists what is for sale', async () => {
   const other = await startWorker({
     vars: vars({ DISCOVERY: { landing: true }, PACKAGES: { small: { price: '$1', credits: 5 } } }),
     secrets: { KEY_SECRET: 'a-secret-of-32-characters-or-so-' },
   });
   const served = await call(other.url, '/', { headers: BROWSER });
-  if (!/^text\/html/.test(served.headers['content-type'])) return t.skip('DISCOVERY is not there yet');
+  assert.match(served.headers['content-type'], /^text\/html/);
   assert.equal(served.status, 200, served.text);
   for (const [width, colorScheme] of [[320, 'light'], [1180, 'dark']]) {
     const page = await openQuietPage(browser, new URL(other.url).origin, { width, colorScheme });
@@ -671,4 +671,10 @@ test('the landing page lists what is for sale', async (t) => {
     assert.match(await page.title(), /^\$/);
     await page.finish();
   }
+});
+
+test('DISCOVERY = { paywall = false } leaves a browser what a program gets', async () => {
+  const other = await startWorker({ vars: vars({ DISCOVERY: { paywall: false } }) });
+  const { response } = await challengeOf(other.url, '/weather/lisbon', { headers: BROWSER });
+  assert.match(response.headers['content-type'], /^application\/json/);
 });

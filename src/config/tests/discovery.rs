@@ -5,13 +5,13 @@ fn resolved(value: &Value) -> Config {
     Config::resolve(&bindings(value)).unwrap()
 }
 
-fn route(terms: Value) -> Value {
+fn route(terms: &Value) -> Value {
     with("ROUTES", json!({ "GET /weather/:city": terms }))
 }
 
 #[test]
 fn what_a_call_takes_is_read_whole() {
-    let config = resolved(&route(json!({
+    let config = resolved(&route(&json!({
         "price": "$0.001", "name": "weather",
         "input": { "path": { "city": "A city" }, "query": { "units": { "enum": ["c", "f"] }, "days": "How many" },
                    "headers": { "X-Loud": "Yes" }, "required": ["units"] },
@@ -24,7 +24,7 @@ fn what_a_call_takes_is_read_whole() {
     assert_eq!(input.arguments().collect::<Vec<_>>(), ["city", "days", "units", "X-Loud"]);
     assert_eq!(about.name.as_deref(), Some("weather"));
     // Of what is not described it is known that it is a text.
-    let bare = resolved(&route(json!({ "price": "$1", "input": {} })));
+    let bare = resolved(&route(&json!({ "price": "$1", "input": {} })));
     let input = bare.routes[0].terms.as_ref().unwrap().about.input.clone().unwrap();
     assert_eq!(input.path["city"], json!({ "type": "string" }));
 }
@@ -49,12 +49,12 @@ fn a_description_that_promises_what_cannot_be_is_a_mistake() {
         (json!({ "headers": { "X_Payment": "no" } }), "input.headers.\"X_Payment\""),
     ] {
         let wanted = format!("ROUTES.\"GET /weather/:city\".{path}");
-        assert_eq!(paths(&route(json!({ "price": "$1", "input": input }))), [wanted], "{input}");
+        assert_eq!(paths(&route(&json!({ "price": "$1", "input": input }))), [wanted], "{input}");
     }
     let long = "x".repeat(5_000);
-    let too_long = route(json!({ "price": "$1", "input": { "query": { "q": long } } }));
+    let too_long = route(&json!({ "price": "$1", "input": { "query": { "q": long } } }));
     assert_eq!(paths(&too_long), ["ROUTES.\"GET /weather/:city\".input"]);
-    assert_eq!(paths(&route(json!({ "price": "$1", "name": "a b" }))), ["ROUTES.\"GET /weather/:city\".name"]);
+    assert_eq!(paths(&route(&json!({ "price": "$1", "name": "a b" }))), ["ROUTES.\"GET /weather/:city\".name"]);
     let twice = json!({ "GET /a": { "price": "$1", "name": "x" }, "GET /b": { "price": "$1", "name": "x" } });
     assert_eq!(paths(&with("ROUTES", twice)), ["ROUTES.\"GET /b\".name"]);
 }
