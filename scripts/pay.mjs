@@ -268,7 +268,7 @@ function receiptOf({ headers }) {
 /** The answer to stdout, the receipt to stderr; a refusal is an error. */
 function show({ response, status, body }) {
   const receipt = receiptOf(response);
-  if (receipt?.success) say('paid', `transaction ${plain(receipt.transaction)} on ${plain(receipt.network)} by ${plain(receipt.payer)}`);
+  if (receipt?.success) say('paid', `transaction ${plain(receipt.transaction || 'not known')} on ${plain(receipt.network)} by ${plain(receipt.payer)}`);
   const charged = response.headers.get('x-credits-charged');
   if (charged) say('credits', `${plain(charged)} charged, ${plain(response.headers.get('x-credits-remaining'))} left`);
   if (status >= 400) throw new Stop(4, `${status}: ${problem({ body })}${receipt?.success ? '' : '\nThere is no receipt for a payment'}`);

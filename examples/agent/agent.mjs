@@ -26,7 +26,7 @@ class Stop extends Error {
   }
 }
 
-const plain = (text) => String(text ?? '').replace(/\p{C}/gu, ' ').slice(0, 100);
+const plain = (text) => String(text ?? '').replace(/\p{C}/gu, ' ').slice(0, 200);
 const say = (text) => console.error(text);
 const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
@@ -158,15 +158,25 @@ function openPurse(wallet, budget) {
         const response = await wrapFetchWithPayment(patiently, client)(url, init);
         const header = response.headers.get('payment-response');
         const receipt = header && decodePaymentResponseHeader(header);
-        if (receipt?.success) Object.assign(entry, { amount: BigInt(receipt.amount ?? signed), transaction: receipt.transaction });
+        const refused = response.status >= 400 && response.status < 500;
+        // What was signed is what can be taken, whatever amount a receipt may name.
+        if (receipt?.success) Object.assign(entry, { amount: signed ?? 0n, transaction: receipt.transaction });
+        else if (signed !== undefined && !refused) Object.assign(entry, { amount: signed, transaction: 'unknown' });
         return response;
       } catch (error) {
-        // What was signed and not answered counts as spent.
-        Object.assign(entry, { amount: signed ?? 0n, transaction: 'unknown' });
+        if (/spendControls/.test(error.message)) throw new Stop(3, `the 402 of ${what} asks for more than the ${dollars(listed)} that is listed, or for another token: nothing was signed`);
+        // Signed and not answered counts as spent.
+        if (signed !== undefined) Object.assign(entry, { amount: signed, transaction: 'unknown' });
         throw error;
       }
     },
   };
+}
+
+/** With all of its body: an answer that breaks off in its middle is a lost one. */
+async function whole(response) {
+  const body = await response.arrayBuffer();
+  return new Response(body.byteLength ? body : null, response);
 }
 
 /** A payment is sent again while its outcome is not known, and never signed again; a call by key is asked again likewise. */
@@ -174,7 +184,7 @@ async function patiently(input, init) {
   const request = new Request(input, { ...init, redirect: 'manual' });
   const promised = ['payment-signature', 'authorization'].some((name) => request.headers.has(name));
   for (let left = TRIES; left > 0; left -= 1) {
-    const response = await fetch(request.clone()).catch((error) => {
+    const response = await fetch(request.clone()).then(whole).catch((error) => {
       if (!promised) throw error;
     });
     const wait = response?.headers.get('retry-after');
@@ -191,7 +201,7 @@ async function main() {
   const budget = atoms(values.budget);
   const calls = Number(values.calls);
   if (!host || !task || budget === undefined || !(calls >= 1)) throw new Stop(2, "usage: PRIVATE_KEY=0x… agent.mjs HOST TASK [--with name=value] [--calls N] [--budget '$0.10']");
-  if (!process.env.PRIVATE_KEY) throw new Stop(2, 'no PRIVATE_KEY in the environment. Make one: export PRIVATE_KEY=0x$(openssl rand -hex 32)');
+  if (!/^0x[0-9a-f]{64}$/i.test(process.env.PRIVATE_KEY)) throw new Stop(2, 'no PRIVATE_KEY in the environment. Make one: export PRIVATE_KEY=0x$(openssl rand -hex 32)');
   const { origin } = new URL(host.includes('://') ? host : `https://${host}`);
   const given = Object.fromEntries(values.with.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
 
@@ -204,6 +214,8 @@ async function main() {
   const direct = resource.price * BigInt(calls);
   const needed = (resource.credits ?? Infinity) * calls;
   const [bundle] = packages.filter(({ credits, price }) => credits >= needed && price < direct).sort((a, b) => Number(a.price - b.price));
+  const planned = bundle?.price ?? direct;
+  if (planned > budget) throw new Stop(3, `${calls} calls cost ${dollars(planned)}, and the budget is ${dollars(budget)}: nothing was signed`);
   let key;
   let used = 0;
   try {
@@ -231,6 +243,6 @@ async function main() {
 }
 
 await main().catch((error) => {
-  say(error instanceof Stop ? error.message : plain(error.cause?.code ?? error.message));
+  say(error instanceof Stop ? error.message : plain(error.cause?.code || error.cause?.message || error.message));
   process.exit(error.status ?? 1);
 });

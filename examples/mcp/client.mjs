@@ -20,7 +20,7 @@ const OPTIONS = { timeout: 120_000 };
 const plain = (text) => String(text ?? '').replace(/\p{C}/gu, ' ').slice(0, 200);
 
 const [url, name, given = '{}'] = process.argv.slice(2);
-if (!url || !process.env.PRIVATE_KEY) {
+if (!url || !/^0x[0-9a-f]{64}$/i.test(process.env.PRIVATE_KEY)) {
   console.error('usage: PRIVATE_KEY=0x… node client.mjs URL [TOOL [ARGUMENTS as JSON]]; make a key by: echo 0x$(openssl rand -hex 32)');
   process.exit(2);
 }
@@ -29,6 +29,10 @@ const payer = x402Client.fromConfig({
   schemes: [{ network: 'eip155:*', client: new ExactEvmScheme(privateKeyToAccount(process.env.PRIVATE_KEY)) }],
   spendControls: { maxAmountPerPayment: process.env.MAX_PRICE ?? '$0.10' },
 });
+payer.onBeforePaymentCreation(async ({ selectedRequirements: { amount, network, payTo } }) => {
+  console.error(`price    ${plain(amount)} atomic units on ${plain(network)} to ${plain(payTo)}`);
+});
+// Who shows the identifier gets an answer again that was lost on its way.
 payer.registerExtension({
   key: 'payment-identifier',
   enrichPaymentPayload: async (payment) => {
@@ -65,8 +69,6 @@ async function main() {
   const call = (_meta) => client.callTool({ name, arguments: JSON.parse(given), ...(_meta && { _meta }) }, undefined, OPTIONS);
   let result = await call();
   if (isChallenge(result)) {
-    const { amount, network, payTo } = result.structuredContent.accepts[0];
-    console.error(`price    ${plain(amount)} atomic units on ${plain(network)} to ${plain(payTo)}`);
     const payment = await payer.createPaymentPayload(result.structuredContent);
     result = await paid(() => call({ 'x402/payment': payment }));
   }
@@ -78,6 +80,6 @@ async function main() {
 }
 
 await main().catch((error) => {
-  console.error(plain(error.cause?.code ? `${error.message}: ${error.cause.code}` : error.message));
+  console.error(plain([error.message, error.cause?.code || error.cause?.message].filter(Boolean).join(': ')));
   process.exit(1);
 });

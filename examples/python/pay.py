@@ -37,14 +37,19 @@ class PatientTransport(httpx.AsyncHTTPTransport):
                 response = await super().handle_async_request(request)
                 # An answer that breaks off in its middle is a lost one.
                 await response.aread()
-                if response.status_code != 503 and "retry-after" not in response.headers:
+                if (
+                    response.status_code != 503
+                    and "retry-after" not in response.headers
+                ):
                     return response
                 wait = response.headers.get("retry-after", wait)
             except httpx.TransportError:
                 pass
             print("asking again with the same payment", file=sys.stderr)
             await asyncio.sleep(min(int(wait) if wait.isdigit() else 5, 60))
-        raise RuntimeError("the outcome is unknown, and the money may have moved: do not sign again")
+        raise RuntimeError(
+            "the outcome is unknown, and the money may have moved: do not sign again"
+        )
 
 
 class PaymentIdentifier:
@@ -56,8 +61,13 @@ class PaymentIdentifier:
         declared = (required.extensions or {}).get(self.key)
         if not declared:
             return payment
-        named = {**declared, "info": {**declared["info"], "id": f"pay_{uuid.uuid4().hex}"}}
-        return payment.model_copy(update={"extensions": {**payment.extensions, self.key: named}})
+        named = {
+            **declared,
+            "info": {**declared["info"], "id": f"pay_{uuid.uuid4().hex}"},
+        }
+        return payment.model_copy(
+            update={"extensions": {**payment.extensions, self.key: named}}
+        )
 
 
 async def main(url: str) -> int:
@@ -72,7 +82,9 @@ async def main(url: str) -> int:
     client = x402Client()
     register_exact_evm_client(client, Account.from_key(key))
     # Without this line the client's own limit is $1.
-    client.set_spend_controls({"max_amount_per_payment": os.environ.get("MAX_PRICE", "$0.10")})
+    client.set_spend_controls(
+        {"max_amount_per_payment": os.environ.get("MAX_PRICE", "$0.10")}
+    )
     client.register_extension(PaymentIdentifier())
 
     transport = x402_httpx_transport(client, PatientTransport())

@@ -14,9 +14,15 @@ import { privateKeyToAccount } from 'viem/accounts';
 const TRIES = 12;
 const url = process.argv.at(-1) ?? '';
 const key = process.env.PRIVATE_KEY as `0x${string}` | undefined;
-if (!key) {
+if (!/^0x[0-9a-f]{64}$/i.test(key ?? '')) {
   console.error('no PRIVATE_KEY in the environment. Make one: export PRIVATE_KEY=0x$(openssl rand -hex 32)');
   process.exit(2);
+}
+
+/** With all of its body: an answer that breaks off in its middle is a lost one. */
+async function whole(response: Response): Promise<Response> {
+  const body = await response.arrayBuffer();
+  return new Response(body.byteLength ? body : null, response);
 }
 
 /** The client signs anew for every call. So it is here that one payment is sent again while its outcome is not known. */
@@ -25,7 +31,7 @@ async function patiently(input: RequestInfo | URL, init?: RequestInit): Promise<
   const request = new Request(input, { ...init, redirect: 'manual' });
   if (!request.headers.has('payment-signature')) return fetch(request);
   for (let left = TRIES; left > 0; left -= 1) {
-    const response = await fetch(request.clone()).catch(() => undefined);
+    const response = await fetch(request.clone()).then(whole).catch(() => undefined);
     const wait = response?.headers.get('retry-after');
     if (response && response.status !== 503 && !wait) return response;
     console.error('asking again with the same payment');
@@ -35,7 +41,7 @@ async function patiently(input: RequestInfo | URL, init?: RequestInit): Promise<
 }
 
 const client = x402Client.fromConfig({
-  schemes: [{ network: 'eip155:*', client: new ExactEvmScheme(privateKeyToAccount(key)) }],
+  schemes: [{ network: 'eip155:*', client: new ExactEvmScheme(privateKeyToAccount(key!)) }],
   // Without this line the client's own limit is $1.
   spendControls: { maxAmountPerPayment: process.env.MAX_PRICE ?? '$0.10' },
 });

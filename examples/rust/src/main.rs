@@ -3,7 +3,7 @@
 //!     PRIVATE_KEY=0x… cargo run -- https://host/path
 //!
 //! MAX_PRICE is the most that the payment may be, "$0.10" if it is not set.
-//! The answer goes to stdout, the receipt to stderr. Status 5: the outcome is unknown.
+//! The answer goes to stdout, the receipt to stderr.
 
 use alloy_primitives::{Address, B256, U256};
 use alloy_sol_types::{Eip712Domain, SolStruct, sol};
@@ -11,7 +11,7 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use k256::ecdsa::SigningKey;
 use serde_json::{Value, json};
 use std::{env, error::Error, process::ExitCode, thread::sleep, time::Duration};
-use ureq::{Body, http::Response};
+use ureq::{Agent, http::Response};
 
 sol! {
     struct TransferWithAuthorization {
@@ -24,8 +24,6 @@ sol! {
     }
 }
 
-type Answer = Result<Response<Body>, ureq::Error>;
-
 /// The tokens that are paid in: network, address, EIP-712 name and version. Not what a server says of them.
 const USDC: [[&str; 4]; 2] = [
     ["eip155:8453", "0x833589fCD6eDb6E08f4c7C32D4f71b54bdA02913", "USD Coin", "2"],
@@ -36,32 +34,56 @@ const TRIES: usize = 12;
 
 fn main() -> ExitCode {
     match run() {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
-            ExitCode::from(4)
+            ExitCode::FAILURE
         }
     }
 }
 
-fn run() -> Result<ExitCode, Box<dyn Error>> {
+fn run() -> Result<(), Box<dyn Error>> {
     let url = env::args().nth(1).ok_or("usage: PRIVATE_KEY=0x… edge402-pay URL")?;
-    let key =
-        env::var("PRIVATE_KEY").map_err(|_| "no PRIVATE_KEY in the environment: make one by `openssl rand -hex 32`")?;
+    let key = env::var("PRIVATE_KEY")
+        .map_err(|_| "no PRIVATE_KEY in the environment: make one, PRIVATE_KEY=0x$(openssl rand -hex 32)")?;
     let key: B256 = key.parse().map_err(|_| "PRIVATE_KEY is no private key: it is 0x and 64 hexadecimal digits")?;
     let key = SigningKey::from_slice(key.as_slice()).map_err(|_| "PRIVATE_KEY is no private key")?;
     let max = env::var("MAX_PRICE").unwrap_or_else(|_| "$0.10".to_owned());
     let max = atoms(&max).ok_or("MAX_PRICE is no amount in dollars, such as $0.10")?;
 
     // A redirect is an answer; a payment follows none.
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build().into();
-    let challenge = agent.get(&url).call()?;
+    let agent: Agent = Agent::config_builder().http_status_as_error(false).max_redirects(0).build().into();
+    let challenge = ask(&agent, &url, None)?;
     if challenge.status() != 402 {
-        return show(challenge);
+        return show(&challenge);
     }
     let required = decode(&challenge, "payment-required").ok_or("this 402 is not x402 version 2")?;
     let payment = sign(&required, &key, max)?;
-    pay(|| agent.get(&url).header("PAYMENT-SIGNATURE", &payment).call())
+
+    // One payment is sent until its outcome is known: another signature could pay a second time.
+    for _ in 0..TRIES {
+        let wait = match ask(&agent, &url, Some(&payment)) {
+            Ok(answer) if answer.status() != 503 && !answer.headers().contains_key("retry-after") => {
+                return show(&answer);
+            }
+            Ok(answer) => header(&answer, "retry-after").and_then(|text| text.parse().ok()).unwrap_or(5).min(60),
+            Err(_) => 2,
+        };
+        eprintln!("again    in {wait} s with the same payment");
+        sleep(Duration::from_secs(wait));
+    }
+    Err("the outcome is unknown, and the money may have moved: do not sign again".into())
+}
+
+/// One request and all of its answer: one that breaks off in its middle is a lost one.
+fn ask(agent: &Agent, url: &str, payment: Option<&str>) -> Result<Response<String>, ureq::Error> {
+    let request = agent.get(url);
+    let request = match payment {
+        Some(payment) => request.header("PAYMENT-SIGNATURE", payment),
+        None => request,
+    };
+    let (parts, mut body) = request.call()?.into_parts();
+    Ok(Response::from_parts(parts, body.read_to_string()?))
 }
 
 /// Dollars in USDC's smallest units, a millionth each.
@@ -140,40 +162,22 @@ fn sign(required: &Value, key: &SigningKey, max: U256) -> Result<String, Box<dyn
     Ok(BASE64_STANDARD.encode(payload.to_string()))
 }
 
-/// Sends one payment until its outcome is known: another signature could pay a second time.
-fn pay(send: impl Fn() -> Answer) -> Result<ExitCode, Box<dyn Error>> {
-    for _ in 0..TRIES {
-        let wait = match send() {
-            Ok(answer) if answer.status() != 503 && !answer.headers().contains_key("retry-after") => {
-                return show(answer);
-            }
-            Ok(answer) => header(&answer, "retry-after").and_then(|text| text.parse().ok()).unwrap_or(5).min(60),
-            Err(_) => 2,
-        };
-        eprintln!("again    in {wait} s with the same payment");
-        sleep(Duration::from_secs(wait));
-    }
-    eprintln!("the outcome is unknown, and the money may have moved");
-    Ok(ExitCode::from(5))
-}
-
-fn show(mut answer: Response<Body>) -> Result<ExitCode, Box<dyn Error>> {
-    if let Some(receipt) = decode(&answer, "payment-response") {
+fn show(answer: &Response<String>) -> Result<(), Box<dyn Error>> {
+    if let Some(receipt) = decode(answer, "payment-response") {
         eprintln!("receipt  {receipt}");
     }
-    let status = answer.status();
-    let body = answer.body_mut().read_to_string()?;
+    let (status, body) = (answer.status(), answer.body());
     if status.as_u16() >= 400 {
         return Err(format!("{status}: {body}").into());
     }
     println!("{body}");
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
-fn header<'a>(answer: &'a Response<Body>, name: &str) -> Option<&'a str> {
+fn header<'a>(answer: &'a Response<String>, name: &str) -> Option<&'a str> {
     answer.headers().get(name)?.to_str().ok()
 }
 
-fn decode(answer: &Response<Body>, name: &str) -> Option<Value> {
+fn decode(answer: &Response<String>, name: &str) -> Option<Value> {
     serde_json::from_slice(&BASE64_STANDARD.decode(header(answer, name)?).ok()?).ok()
 }
