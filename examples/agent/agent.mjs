@@ -28,6 +28,16 @@ class Stop extends Error {
 
 const plain = (text) => String(text ?? '').replace(/\p{C}/gu, ' ').slice(0, 200);
 const say = (text) => console.error(text);
+/** What a refusal says. */
+async function refusal(response) {
+  const text = await response.text();
+  try {
+    const { code, detail } = JSON.parse(text);
+    return plain(`${response.status} ${code ?? text}: ${detail ?? ''}`);
+  } catch {
+    return plain(`${response.status} ${text}`);
+  }
+}
 const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 /** Dollars as USDC's smallest units; undefined for what is no price. */
@@ -224,14 +234,14 @@ async function main() {
       const url = new URL(bundle.url, origin);
       if (url.origin !== origin) throw new Stop(1, 'the package is sold at another origin');
       const bought = await purse.pay(`package ${plain(bundle.name)}`, bundle.price, { url, init: { method: 'POST' } });
-      if (!bought.ok) throw new Stop(1, `no credits: ${bought.status} ${plain(await bought.text())}`);
+      if (!bought.ok) throw new Stop(1, `no credits: ${await refusal(bought)}`);
       ({ key } = await bought.json());
     }
     for (let number = 1; number <= calls; number += 1) {
       const headers = { ...call.init.headers, ...(key && { authorization: `Bearer ${key}` }) };
       const response = key ? await patiently(call.url, { ...call.init, headers }) : await purse.pay(`call ${number}`, resource.price, call);
       used += Number(response.headers.get('x-credits-charged') ?? 0);
-      if (response.status >= 400) throw new Stop(1, `call ${number}: ${response.status} ${plain(await response.text())}`);
+      if (response.status >= 400) throw new Stop(1, `call ${number}: ${await refusal(response)}`);
       console.log(await response.text());
     }
   } finally {
