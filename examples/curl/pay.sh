@@ -21,7 +21,8 @@ for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
   sleep "${wait:-2}"
 done
 
-sed -n 's/^payment-response: *\([A-Za-z0-9+/=]*\).*/\1/ip' "$headers" | base64 -d >&2
+receipt=$(sed -n 's/^payment-response: *\([A-Za-z0-9+/=]*\).*/\1/ip' "$headers" | base64 -d)
+echo "receipt  ${receipt:-none}" >&2
 if [ "$status" -ge 400 ] || [ "$status" = 000 ]; then
   echo "no answer: $status" >&2
   cat "$body" >&2

@@ -73,7 +73,7 @@ async function main() {
     result = await paid(() => call({ 'x402/payment': payment }));
   }
   const receipt = result._meta?.['x402/payment-response'];
-  if (receipt) console.error('receipt ', receipt);
+  if (receipt) console.error('receipt ', JSON.stringify(receipt));
   if (result.isError) throw new Error(`refused: ${plain(result.structuredContent?.error ?? result.content?.[0]?.text)}`);
   console.log(JSON.stringify(result.structuredContent ?? result.content, undefined, 2));
   await client.close();

@@ -92,7 +92,8 @@ async def main(url: str) -> int:
         response = await http.get(url)
     receipt = response.headers.get("payment-response")
     if receipt:
-        print("receipt", decode_payment_response_header(receipt), file=sys.stderr)
+        settled = decode_payment_response_header(receipt)
+        print(f"receipt  {settled.model_dump_json(exclude_none=True)}", file=sys.stderr)
     if response.status_code >= 400:
         print(f"{response.status_code}: {response.text}", file=sys.stderr)
         return 1

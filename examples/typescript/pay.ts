@@ -57,7 +57,7 @@ client.registerExtension({
 try {
   const response = await wrapFetchWithPayment(patiently, client)(url);
   const receipt = response.headers.get('payment-response');
-  if (receipt) console.error('receipt', decodePaymentResponseHeader(receipt));
+  if (receipt) console.error('receipt ', JSON.stringify(decodePaymentResponseHeader(receipt)));
   const text = await response.text();
   if (response.status >= 400) throw new Error(`${response.status}: ${text}`);
   console.log(text);
