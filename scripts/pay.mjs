@@ -1,5 +1,5 @@
-// Pays for one HTTP request by x402: version 2, scheme "exact", EIP-3009. It uses viem for the signature and no x402 library,
-// so that the protocol can be read here:
+// Pays for one HTTP request by x402: version 2, scheme "exact", EIP-3009. It uses viem for the signature and no x402
+// library, so that the protocol can be read here:
 //
 //   1. Ask. A 402 carries PAYMENT-REQUIRED: base64 of {accepts: [who wants how much of which token on which network]}.
 //   2. Choose an entry, hold it against what the user allows, and sign it: EIP-712, no transaction and no gas.
@@ -32,7 +32,7 @@ The answer goes to stdout, all else to stderr. Exit status:
   4  no answer: refused, failed or not reached; the receipt, if there is one, says what was paid
   5  the outcome is unknown: it says how to ask again with the same payment`;
 
-const NO_KEY = `no PRIVATE_KEY in the environment. Make one for this purpose alone, and put a few dollars of USDC on its address:
+const NO_KEY = `no PRIVATE_KEY in the environment. Make one for this alone, and put some dollars of USDC on its address:
   export PRIVATE_KEY=0x$(openssl rand -hex 32)
 It is read from the environment only: what stands on a command line is seen by everybody on the machine.`;
 
@@ -47,7 +47,8 @@ const LONGEST_ANSWER = 120_000;
 const TYPES = {
   TransferWithAuthorization: [
     { name: 'from', type: 'address' }, { name: 'to', type: 'address' }, { name: 'value', type: 'uint256' },
-    { name: 'validAfter', type: 'uint256' }, { name: 'validBefore', type: 'uint256' }, { name: 'nonce', type: 'bytes32' },
+    { name: 'validAfter', type: 'uint256' }, { name: 'validBefore', type: 'uint256' },
+    { name: 'nonce', type: 'bytes32' },
   ],
 };
 
@@ -79,7 +80,8 @@ function shown(atoms) {
 
 function readArguments(args) {
   if (args.some((arg) => /^(--private-?key\b.*|(0x)?[0-9a-f]{64})$/i.test(arg))) {
-    throw new Stop(2, 'a private key does not belong on the command line: it is in your shell\'s history now. Use PRIVATE_KEY');
+    const why = 'it is in your shell\'s history now, and everybody on the machine may have seen it';
+    throw new Stop(2, `a private key does not belong on the command line: ${why}. Make another, and use PRIVATE_KEY`);
   }
   const text = { type: 'string' };
   const flag = { type: 'boolean' };
@@ -102,10 +104,12 @@ function readArguments(args) {
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && loopback)) {
     throw new Stop(2, 'a payment goes over https: on its way over http it could be taken and used by somebody else');
   }
-  if (values.id && !/^[A-Za-z0-9_-]{16,128}$/.test(values.id)) throw new Stop(2, '--id wants 16 to 128 of A-Z a-z 0-9 _ -');
-  if (values.again && (values['dry-run'] || values['print-header'])) throw new Stop(2, '--again sends, and nothing else');
+  const fits = /^[A-Za-z0-9_-]{16,128}$/;
+  if (values.id && !fits.test(values.id)) throw new Stop(2, '--id wants 16 to 128 of A-Z a-z 0-9 _ -');
+  const sendsNothing = values['dry-run'] || values['print-header'];
+  if (values.again && sendsNothing) throw new Stop(2, '--again sends, and nothing else');
   if (Boolean(values['any-asset']) !== /^\d+$/.test(values['max-atomic'] ?? '')) {
-    throw new Stop(2, '--any-asset and --max-atomic N go together: dollars say nothing about a token that is not known');
+    throw new Stop(2, '--any-asset and --max-atomic N go together: nobody knows what such a token is in dollars');
   }
   const patience = Number(values.patience);
   if (!(patience >= 0)) throw new Stop(2, '--patience wants seconds');
@@ -119,8 +123,13 @@ function readArguments(args) {
   }
   if (values.key) headers.set('authorization', `Bearer ${values.key}`);
   const method = (values.method ?? (values.data === undefined ? 'GET' : 'POST')).toUpperCase();
-  if (values.data !== undefined && ['GET', 'HEAD'].includes(method)) throw new Stop(2, `--data does not go with ${method}`);
-  const limits = { max: dollars(values.max, '--max'), maxAtomic: BigInt(values['max-atomic'] ?? 0), network: values.network };
+  const bodyless = ['GET', 'HEAD'].includes(method);
+  if (values.data !== undefined && bodyless) throw new Stop(2, `--data does not go with ${method}`);
+  const limits = {
+    max: dollars(values.max, '--max'), maxAtomic: BigInt(values['max-atomic'] ?? 0),
+    network: values.network, anyAsset: values['any-asset'],
+  };
+  // A redirect is an answer; a payment follows none.
   return { ...values, url, patience, limits, request: { method, headers, body: values.data, redirect: 'manual' } };
 }
 
@@ -145,37 +154,43 @@ async function ask(url, request) {
 /** Why an offer is not one that we sign; undefined where it is. */
 function objection(offer, { network, anyAsset }) {
   const { scheme, amount, extra = {} } = offer;
+  const { assetTransferMethod: method = 'eip3009', paymentFlow: flow = 'authorization' } = extra;
   const known = TOKENS[offer.network];
-  if (scheme !== 'exact' || !/^eip155:[1-9]\d{0,14}$/.test(offer.network)) return `${plain(scheme)} on ${plain(offer.network)} is not spoken here`;
+  if (scheme !== 'exact') return `the scheme ${plain(scheme)} is not spoken here`;
+  if (!/^eip155:[1-9]\d{0,14}$/.test(offer.network)) return `nothing is known here of ${plain(offer.network)}`;
   if (network && offer.network !== network) return `it is on ${offer.network}, not on ${plain(network)}`;
-  if ((extra.assetTransferMethod ?? 'eip3009') !== 'eip3009') return `${plain(extra.assetTransferMethod)} is not spoken here`;
-  if (!['authorization', 'upfront'].includes(extra.paymentFlow ?? 'authorization')) return `the flow ${plain(extra.paymentFlow)} is not known`;
+  if (method !== 'eip3009') return `${plain(method)} is not spoken here`;
+  if (!['authorization', 'upfront'].includes(flow)) return `the flow ${plain(flow)} is not known`;
   if (!/^\d{1,78}$/.test(amount) || !(offer.maxTimeoutSeconds > 0)) return 'it has no amount or no time';
   if (known?.asset.toLowerCase() === String(offer.asset).toLowerCase()) {
     const same = extra.name === known.name && extra.version === known.version;
-    return same ? undefined : `USDC signs as "${known.name}" ${known.version} there, not as "${plain(extra.name)}" ${plain(extra.version)}`;
+    return same ? undefined : `USDC is "${known.name}" ${known.version} there, not ${plain(JSON.stringify(extra))}`;
   }
   if (!anyAsset) return `${plain(offer.asset)} on ${offer.network} is not USDC as known here (--any-asset pays in it)`;
-  return typeof extra.name === 'string' && typeof extra.version === 'string' ? undefined : 'it has no EIP-712 name and version';
+  const named = typeof extra.name === 'string' && typeof extra.version === 'string';
+  return named ? undefined : 'it has no EIP-712 name and version';
 }
 
 /** The offer to pay: of those within the limits the first, and rather one that is settled after the answer. */
-function choose({ accepts = [] }, limits, anyAsset) {
+function choose({ accepts = [] }, limits) {
   const isKnown = (offer) => TOKENS[offer.network]?.asset.toLowerCase() === offer.asset.toLowerCase();
   const limitOf = (offer) => (isKnown(offer) ? limits.max : limits.maxAtomic);
   const priceOf = (offer) => {
     const { amount, network, asset } = offer;
-    return isKnown(offer) ? `${shown(amount)} (${amount} atomic units) of USDC on ${network}` : `${amount} units of ${asset} on ${network}`;
+    if (!isKnown(offer)) return `${amount} units of ${plain(asset)} on ${network}`;
+    return `${shown(amount)} (${amount} atomic units) of USDC on ${network}`;
   };
-  const objections = accepts.map((offer) => objection(offer, { network: limits.network, anyAsset }));
+  const objections = accepts.map((offer) => objection(offer, limits));
   const fit = accepts.filter((_, index) => !objections[index]);
-  if (!fit.length) throw new Stop(4, `nothing on offer that is signed here:\n${objections.map((why) => `  ${why}`).join('\n')}`);
+  if (!fit.length) throw new Stop(4, ['nothing on offer that is signed here:', ...objections].join('\n  '));
   const affordable = fit.filter((offer) => BigInt(offer.amount) <= limitOf(offer));
-  const [offer] = affordable.sort((a, b) => (a.extra.paymentFlow === 'upfront') - (b.extra.paymentFlow === 'upfront'));
-  say('price', priceOf(offer ?? fit[0]));
-  say('pay to', plain((offer ?? fit[0]).payTo));
-  if (!offer) throw new Stop(3, `too dear: the limit is ${isKnown(fit[0]) ? shown(limits.max) : limits.maxAtomic}. Nothing was signed`);
-  return offer;
+  const isUpfront = ({ extra }) => extra.paymentFlow === 'upfront';
+  const offer = affordable.find((one) => !isUpfront(one)) ?? affordable[0] ?? fit[0];
+  say('price', priceOf(offer));
+  say('pay to', plain(offer.payTo));
+  if (affordable.length) return offer;
+  const limit = isKnown(offer) ? shown(limits.max) : limits.maxAtomic;
+  throw new Stop(3, `too dear: the limit is ${limit}. Nothing was signed`);
 }
 
 /** The value of PAYMENT-SIGNATURE. */
@@ -200,11 +215,13 @@ async function sign(required, accepted, wallet, id) {
     primaryType: 'TransferWithAuthorization',
     message: authorization,
   });
-  // Payment and signature lie on chain for everybody to see; the identifier does not. Who shows it gets a lost answer again.
+  // Payment and signature lie on chain for everybody to see; the identifier does not. Who shows it gets a lost answer
+  // again.
   const declared = required.extensions?.['payment-identifier'];
   const extensions = declared && { 'payment-identifier': { ...declared, info: { ...declared.info, id } } };
   if (declared) say('id', id);
-  return encode({ x402Version: 2, resource: required.resource, accepted, payload: { signature, authorization }, extensions });
+  const payload = { signature, authorization };
+  return encode({ x402Version: 2, resource: required.resource, accepted, payload, extensions });
 }
 
 /** Sends one payment until its outcome is known, or patience ends. */
@@ -223,7 +240,8 @@ The money may have moved: do not sign again. Ask again with the same payment, by
       answer = await ask(url, { ...request, headers });
       const { status, response } = answer;
       const receipt = receiptOf(response);
-      const again = status === 503 || response.headers.has('retry-after') || receipt?.errorReason === 'settlement_pending';
+      const pending = receipt?.errorReason === 'settlement_pending';
+      const again = status === 503 || pending || response.headers.has('retry-after');
       if (status < 400 || receipt?.success) return answer;
       // A definite no. But that a payment was used before may mean: by the try whose answer was lost.
       if (!again && status < 500 && !(lost && status === 409)) return answer;
@@ -268,10 +286,14 @@ function receiptOf({ headers }) {
 /** The answer to stdout, the receipt to stderr; a refusal is an error. */
 function show({ response, status, body }) {
   const receipt = receiptOf(response);
-  if (receipt?.success) say('paid', `transaction ${plain(receipt.transaction || 'not known')} on ${plain(receipt.network)} by ${plain(receipt.payer)}`);
+  if (receipt?.success) {
+    const { transaction, network, payer } = receipt;
+    say('paid', `transaction ${plain(transaction || 'not known')} on ${plain(network)} by ${plain(payer)}`);
+  }
   const charged = response.headers.get('x-credits-charged');
   if (charged) say('credits', `${plain(charged)} charged, ${plain(response.headers.get('x-credits-remaining'))} left`);
-  if (status >= 400) throw new Stop(4, `${status}: ${problem({ body })}${receipt?.success ? '' : '\nThere is no receipt for a payment'}`);
+  const unpaid = receipt?.success ? '' : '\nThere is no receipt for a payment';
+  if (status >= 400) throw new Stop(4, `${status}: ${problem({ body })}${unpaid}`);
   say('status', status);
   process.stdout.write(body);
   if (process.stdout.isTTY) console.log();
@@ -294,9 +316,10 @@ async function main() {
   if (!header) throw new Stop(4, 'this 402 has no PAYMENT-REQUIRED: it is not x402 version 2');
   if (options.key && /"topUpUrl"/.test(asked.body)) throw new Stop(4, `402: ${problem(asked)}`);
   const required = decode(header);
-  const offer = choose(required, options.limits, options['any-asset']);
+  const offer = choose(required, options.limits);
   if (options['dry-run']) return;
-  const payment = await sign(required, offer, wallet ?? readWallet(), options.id ?? `pay_${randomBytes(16).toString('hex')}`);
+  const id = options.id ?? `pay_${randomBytes(16).toString('hex')}`;
+  const payment = await sign(required, offer, wallet ?? readWallet(), id);
   if (options['print-header']) return void console.log(payment);
   show(await pay(options, payment));
 }

@@ -1,11 +1,12 @@
-// An agent that knows a host and a task. It reads what is sold there, picks by words and price, fills in the arguments by
-// their schema, pays with @x402/fetch within a budget, and buys a package of credits where that is cheaper for the calls
-// that it plans.
+// An agent that knows a host and a task. It reads what is sold there, picks by words and price, fills in the arguments
+// by their schema, pays with @x402/fetch within a budget, and buys a package of credits where that is cheaper for the
+// calls that it plans.
 //
-//   PRIVATE_KEY=0x… node examples/agent/agent.mjs HOST 'weather in a city' --with city=lisbon [--calls 6] [--budget '$0.10']
+//   PRIVATE_KEY=0x… node examples/agent/agent.mjs HOST 'weather in a city' --with city=lisbon
+//                                                 [--calls 6] [--budget '$0.10']
 //
-// The answers go to stdout, a line each; what it thinks and spends to stderr. Exit status: 0 done, 2 used wrongly, 3 not
-// within the budget, 1 anything else.
+// The answers go to stdout, a line each; what it thinks and spends to stderr. Exit status: 0 done, 2 used wrongly, 3
+// not within the budget, 1 anything else.
 //
 // Whatever a host says of itself is a stranger's text. It is shown and compared and nothing more; no URL of it leads to
 // another origin; and a price that was listed is a limit: where the 402 asks for more, nothing is signed.
@@ -40,12 +41,16 @@ async function refusal(response) {
 }
 const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
+const identifier = 'payment-identifier';
+
 /** Dollars as USDC's smallest units; undefined for what is no price. */
 function atoms(text) {
   const [, whole, cents = ''] = /^\$?(\d{1,9})(?:\.(\d{1,6}))?$/.exec(text) ?? [];
   return whole === undefined ? undefined : BigInt(whole + cents.padEnd(6, '0'));
 }
-const dollars = (value) => `$${value / 1_000_000n}.${String(value % 1_000_000n).padStart(6, '0')}`.replace(/\.?0+$/, '');
+function dollars(value) {
+  return `$${value / 1_000_000n}.${String(value % 1_000_000n).padStart(6, '0')}`.replace(/\.?0+$/, '');
+}
 
 // What is sold
 
@@ -61,7 +66,8 @@ async function read(origin, path) {
 async function discover(origin) {
   const manifest = await read(origin, '/.well-known/x402-manifest.json');
   const { resources = [], packages = [] } = manifest ?? fromOpenApi(await read(origin, '/openapi.json'));
-  const priced = (entry) => ({ ...entry, price: entry.price?.currency === 'USD' ? atoms(entry.price.amount) : undefined });
+  const priceOf = ({ price }) => (price?.currency === 'USD' ? atoms(price.amount) : undefined);
+  const priced = (entry) => ({ ...entry, price: priceOf(entry) });
   return {
     resources: resources.map(priced).filter(({ price, path }) => price !== undefined && typeof path === 'string'),
     packages: packages.map(priced).filter(({ price, credits }) => price !== undefined && Number.isSafeInteger(credits)),
@@ -71,17 +77,16 @@ async function discover(origin) {
 function fromOpenApi(document) {
   if (!document) throw new Stop(1, 'neither /.well-known/x402-manifest.json nor /openapi.json is there');
   const resources = Object.entries(document.paths ?? {}).flatMap(([path, operations]) =>
-    Object.entries(operations).filter(([, operation]) => operation?.['x-payment-info']).map(([method, operation]) => {
+    Object.entries(operations).filter(([, one]) => one?.['x-payment-info']).map(([method, operation]) => {
       const parameters = [...(operations.parameters ?? []), ...(operation.parameters ?? [])];
       const body = operation.requestBody?.content?.['application/json']?.schema;
-      const properties = Object.fromEntries(parameters.map(({ name, schema, example }) => [name, { example, ...schema }]));
+      const named = parameters.map(({ name, schema, example }) => [name, { example, ...schema }]);
+      const required = parameters.filter((parameter) => parameter.required).map(({ name }) => name);
+      if (operation.requestBody?.required) required.push('body');
       return {
         id: operation.operationId, method: method.toUpperCase(), path, price: operation['x-payment-info'].price,
         description: operation.description ?? operation.summary,
-        input: {
-          properties: { ...properties, ...(body && { body }) },
-          required: [...parameters.filter(({ required }) => required).map(({ name }) => name), ...(operation.requestBody?.required ? ['body'] : [])],
-        },
+        input: { properties: { ...Object.fromEntries(named), ...(body && { body }) }, required },
       };
     }));
   return { resources };
@@ -107,14 +112,18 @@ function fill(name, schema = {}, given, required) {
     const number = ['number', 'integer'].includes(schema.type);
     return number ? Number(given[name]) : schema.type === 'boolean' ? given[name] === 'true' : given[name];
   }
-  const proposed = [schema.const, schema.default, schema.example, schema.examples?.[0], schema.enum?.[0]].find((value) => value !== undefined);
-  if (!required || proposed !== undefined) return required ? proposed : undefined;
+  if (!required) return undefined;
+  const proposals = [schema.const, schema.default, schema.example, schema.examples?.[0], schema.enum?.[0]];
+  const proposed = proposals.find((value) => value !== undefined);
+  if (proposed !== undefined) return proposed;
   if (schema.type === 'object' || schema.properties) return fillAll(schema, given);
-  throw new Stop(2, `it wants ${plain(name)} (${plain(schema.description ?? schema.type ?? 'a value')}): --with ${plain(name)}=…`);
+  const meaning = schema.description ?? schema.type ?? 'a value';
+  throw new Stop(2, `it wants ${plain(name)} (${plain(meaning)}): --with ${plain(name)}=…`);
 }
 
 function fillAll({ properties = {}, required = [] }, given) {
-  const filled = Object.keys(properties).map((name) => [name, fill(name, properties[name], given, required.includes(name))]);
+  const names = Object.keys(properties);
+  const filled = names.map((name) => [name, fill(name, properties[name], given, required.includes(name))]);
   return Object.fromEntries(filled.filter(([, value]) => value !== undefined));
 }
 
@@ -124,13 +133,14 @@ function callOf({ method = 'GET', path, input = {} }, given, origin) {
   const bodied = input.properties?.body;
   const required = [...names, ...(input.required ?? [])];
   const properties = { ...Object.fromEntries(names.map((name) => [name, {}])), ...input.properties };
-  const body = bodied && (required.includes('body') ? fill('body', bodied, given, true) : fillAll(bodied, given));
+  const body = bodied && fillAll(bodied, given);
   delete properties.body;
   const values = fillAll({ properties, required }, given);
   const url = new URL(path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name])), origin);
   if (url.origin !== origin) throw new Stop(1, `${plain(path)} leads to another origin`);
   for (const [name, value] of Object.entries(values)) if (!names.includes(name)) url.searchParams.set(name, value);
-  return { url, init: { method, ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }) } };
+  const sent = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  return { url, init: { method, ...sent } };
 }
 
 // Its purse
@@ -145,12 +155,12 @@ function openPurse(wallet, budget) {
     signed = BigInt(paymentPayload.accepted.amount);
   });
   client.registerExtension({
-    key: 'payment-identifier',
+    key: identifier,
     enrichPaymentPayload: async (payment, { extensions }) => {
-      const declared = extensions?.['payment-identifier'];
+      const declared = extensions?.[identifier];
       if (!declared) return payment;
       const named = { ...declared, info: { ...declared.info, id: `pay_${randomUUID()}` } };
-      return { ...payment, extensions: { ...payment.extensions, 'payment-identifier': named } };
+      return { ...payment, extensions: { ...payment.extensions, [identifier]: named } };
     },
   });
   return {
@@ -159,7 +169,7 @@ function openPurse(wallet, budget) {
     /** `listed`: the price that was read beforehand. The 402's may be lower, and may not be higher. */
     pay: async (what, listed, { url, init }) => {
       const left = budget - spent();
-      if (listed > left) throw new Stop(3, `${what} costs ${dollars(listed)}, and ${dollars(left)} of the budget is left`);
+      if (listed > left) throw new Stop(3, `${what} costs ${dollars(listed)}; ${dollars(left)} of the budget is left`);
       client.setSpendControls({ maxAmountPerPayment: dollars(listed) });
       signed = undefined;
       const entry = { what, amount: 0n };
@@ -174,7 +184,10 @@ function openPurse(wallet, budget) {
         else if (signed !== undefined && !refused) Object.assign(entry, { amount: signed, transaction: 'unknown' });
         return response;
       } catch (error) {
-        if (/spendControls/.test(error.message)) throw new Stop(3, `the 402 of ${what} asks for more than the ${dollars(listed)} that is listed, or for another token: nothing was signed`);
+        if (/spendControls/.test(error.message)) {
+          const asked = `asks for more than the ${dollars(listed)} that is listed, or for another token`;
+          throw new Stop(3, `the 402 of ${what} ${asked}: nothing was signed`);
+        }
         // Signed and not answered counts as spent.
         if (signed !== undefined) Object.assign(entry, { amount: signed, transaction: 'unknown' });
         throw error;
@@ -189,7 +202,7 @@ async function whole(response) {
   return new Response(body.byteLength ? body : null, response);
 }
 
-/** A payment is sent again while its outcome is not known, and never signed again; a call by key is asked again likewise. */
+/** A payment is sent again while its outcome is unknown, and not signed again; a call by key is asked again likewise. */
 async function patiently(input, init) {
   const request = new Request(input, { ...init, redirect: 'manual' });
   const promised = ['payment-signature', 'authorization'].some((name) => request.headers.has(name));
@@ -210,22 +223,31 @@ async function main() {
   const { values, positionals: [host, task] } = parseArgs({ options, allowPositionals: true });
   const budget = atoms(values.budget);
   const calls = Number(values.calls);
-  if (!host || !task || budget === undefined || !(calls >= 1)) throw new Stop(2, "usage: PRIVATE_KEY=0x… agent.mjs HOST TASK [--with name=value] [--calls N] [--budget '$0.10']");
-  if (!/^0x[0-9a-f]{64}$/i.test(process.env.PRIVATE_KEY)) throw new Stop(2, 'no PRIVATE_KEY in the environment. Make one: export PRIVATE_KEY=0x$(openssl rand -hex 32)');
+  if (!host || !task || budget === undefined || !Number.isSafeInteger(calls) || calls < 1) {
+    throw new Stop(2, "usage: PRIVATE_KEY=0x… agent.mjs HOST TASK [--with name=value] [--calls N] [--budget '$0.10']");
+  }
+  if (!/^0x[0-9a-f]{64}$/i.test(process.env.PRIVATE_KEY)) {
+    throw new Stop(2, 'no PRIVATE_KEY in the environment. Make one: export PRIVATE_KEY=0x$(openssl rand -hex 32)');
+  }
   const { origin } = new URL(host.includes('://') ? host : `https://${host}`);
-  const given = Object.fromEntries(values.with.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]));
+  const given = Object.fromEntries(values.with.map((pair) => pair.split(/=(.*)/s)));
 
   const { resources, packages } = await discover(origin);
   const resource = pick(resources, task);
   const call = callOf(resource, given, origin);
-  say(`${resources.length} resources; taking ${resource.method} ${plain(resource.path)} (${plain(resource.description)}), ${dollars(resource.price)} a call`);
+  const { method, path, description, price } = resource;
+  const choice = `${method} ${plain(path)} (${plain(description)}), ${dollars(price)} a call`;
+  say(`${resources.length} resources; taking ${choice}`);
 
   const purse = openPurse(privateKeyToAccount(process.env.PRIVATE_KEY), budget);
-  const direct = resource.price * BigInt(calls);
+  const direct = price * BigInt(calls);
   const needed = (resource.credits ?? Infinity) * calls;
-  const [bundle] = packages.filter(({ credits, price }) => credits >= needed && price < direct).sort((a, b) => Number(a.price - b.price));
+  const cheaper = packages.filter((one) => one.credits >= needed && one.price < direct);
+  const [bundle] = cheaper.sort((a, b) => Number(a.price - b.price));
   const planned = bundle?.price ?? direct;
-  if (planned > budget) throw new Stop(3, `${calls} calls cost ${dollars(planned)}, and the budget is ${dollars(budget)}: nothing was signed`);
+  if (planned > budget) {
+    throw new Stop(3, `${calls} calls cost ${dollars(planned)}, and the budget is ${dollars(budget)}. Nothing was signed`);
+  }
   let key;
   let used = 0;
   try {
@@ -233,26 +255,31 @@ async function main() {
       say(`${calls} calls are ${dollars(direct)}; ${bundle.credits} credits for ${dollars(bundle.price)} are cheaper`);
       const url = new URL(bundle.url, origin);
       if (url.origin !== origin) throw new Stop(1, 'the package is sold at another origin');
-      const bought = await purse.pay(`package ${plain(bundle.name)}`, bundle.price, { url, init: { method: 'POST' } });
+      const order = { url, init: { method: 'POST' } };
+      const bought = await purse.pay(`package ${plain(bundle.name)}`, bundle.price, order);
       if (!bought.ok) throw new Stop(1, `no credits: ${await refusal(bought)}`);
       ({ key } = await bought.json());
     }
     for (let number = 1; number <= calls; number += 1) {
-      const headers = { ...call.init.headers, ...(key && { authorization: `Bearer ${key}` }) };
-      const response = key ? await patiently(call.url, { ...call.init, headers }) : await purse.pay(`call ${number}`, resource.price, call);
+      const headers = { ...call.init.headers, authorization: `Bearer ${key}` };
+      const byKey = () => patiently(call.url, { ...call.init, headers });
+      const response = await (key ? byKey() : purse.pay(`call ${number}`, price, call));
       used += Number(response.headers.get('x-credits-charged') ?? 0);
       if (response.status >= 400) throw new Stop(1, `call ${number}: ${await refusal(response)}`);
       console.log(await response.text());
     }
   } finally {
     say(`spent ${dollars(purse.spent())} of ${dollars(budget)}`);
-    for (const { what, amount, transaction } of purse.entries) if (transaction) say(`  ${dollars(amount).padEnd(10)} ${what}, transaction ${plain(transaction)}`);
+    for (const { what, amount, transaction } of purse.entries) {
+      if (transaction) say(`  ${dollars(amount).padEnd(10)} ${what}, transaction ${plain(transaction)}`);
+    }
     // A key that is lost is no money lost: the wallet signs in and is told its keys (docs/credits.md).
     if (key) say(`  ${used} of ${bundle.credits} credits used`);
   }
 }
 
 await main().catch((error) => {
-  say(error instanceof Stop ? error.message : plain(error.cause?.code || error.cause?.message || error.message));
+  const { message, cause } = error;
+  say(error instanceof Stop ? message : plain(cause?.code || cause?.message || message));
   process.exit(error.status ?? 1);
 });

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pays with plain curl; only the signature comes from a helper, which sends nothing of its own but the question for the price.
+# Pays with plain curl; only the signature comes from a helper, which sends nothing but the question for the price.
 #
 #   PRIVATE_KEY=0x… examples/curl/pay.sh https://host/path ['$0.10']
 #

@@ -3,10 +3,12 @@
 //   PRIVATE_KEY=0x… node examples/mcp/client.mjs https://host/mcp                                lists the tools
 //   PRIVATE_KEY=0x… node examples/mcp/client.mjs https://host/mcp weather '{"city":"lisbon"}'    calls one
 //
-// MAX_PRICE is the most that one payment may be, '$0.10' if it is not set. The result goes to stdout, the receipt to stderr.
+// MAX_PRICE is the most that one payment may be, '$0.10' if it is not set. The result goes to stdout, the receipt to
+// stderr.
 //
-// An unpaid call is answered isError: true, with what is to be paid as structuredContent. The call is then made again with
-// the signed payment, an object and not base64, in _meta["x402/payment"]; _meta["x402/payment-response"] is the receipt.
+// An unpaid call is answered isError: true, with what is to be paid as structuredContent. The call is then made again
+// with the signed payment, an object and not base64, in _meta["x402/payment"]; _meta["x402/payment-response"] is the
+// receipt.
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
@@ -21,7 +23,8 @@ const plain = (text) => String(text ?? '').replace(/\p{C}/gu, ' ').slice(0, 200)
 
 const [url, name, given = '{}'] = process.argv.slice(2);
 if (!url || !/^0x[0-9a-f]{64}$/i.test(process.env.PRIVATE_KEY)) {
-  console.error('usage: PRIVATE_KEY=0x… node client.mjs URL [TOOL [ARGUMENTS as JSON]]; make a key by: echo 0x$(openssl rand -hex 32)');
+  console.error('usage: PRIVATE_KEY=0x… node client.mjs URL [TOOL [ARGUMENTS as JSON]]');
+  console.error('Make a key: export PRIVATE_KEY=0x$(openssl rand -hex 32)');
   process.exit(2);
 }
 
@@ -41,7 +44,9 @@ payer.registerExtension({
   },
 });
 
-const isChallenge = ({ isError, structuredContent }) => isError && structuredContent?.x402Version === 2 && structuredContent.accepts?.length > 0;
+function isChallenge({ isError, structuredContent: said }) {
+  return isError && said?.x402Version === 2 && said.accepts?.length > 0;
+}
 
 /** The same payment again while its outcome is not known: another signature could pay twice. */
 async function paid(call) {
@@ -63,10 +68,12 @@ async function main() {
   const client = new Client({ name: 'edge402-example', version: '1.0.0' });
   await client.connect(new StreamableHTTPClientTransport(new URL(url)));
   if (!name) {
-    for (const tool of (await client.listTools()).tools) console.log(`${plain(tool.name).padEnd(24)} ${plain(tool.description)}`);
+    const { tools } = await client.listTools();
+    for (const tool of tools) console.log(`${plain(tool.name).padEnd(24)} ${plain(tool.description)}`);
     return client.close();
   }
-  const call = (_meta) => client.callTool({ name, arguments: JSON.parse(given), ...(_meta && { _meta }) }, undefined, OPTIONS);
+  const asked = { name, arguments: JSON.parse(given) };
+  const call = (_meta) => client.callTool({ ...asked, ...(_meta && { _meta }) }, undefined, OPTIONS);
   let result = await call();
   if (isChallenge(result)) {
     const payment = await payer.createPaymentPayload(result.structuredContent);
@@ -74,8 +81,9 @@ async function main() {
   }
   const receipt = result._meta?.['x402/payment-response'];
   if (receipt) console.error('receipt ', JSON.stringify(receipt));
-  if (result.isError) throw new Error(`refused: ${plain(result.structuredContent?.error ?? result.content?.[0]?.text)}`);
-  console.log(JSON.stringify(result.structuredContent ?? result.content, undefined, 2));
+  const { isError, structuredContent, content } = result;
+  if (isError) throw new Error(`refused: ${plain(structuredContent?.error ?? content?.[0]?.text)}`);
+  console.log(JSON.stringify(structuredContent ?? content, undefined, 2));
   await client.close();
 }
 

@@ -4,7 +4,8 @@
 //   PRIVATE_KEY=0x… node pay.ts https://host/path                       Node 22.18 or newer runs TypeScript as it is
 //   PRIVATE_KEY=0x… node --input-type=module -e "$(npx esbuild pay.ts)" https://host/path             any older one
 //
-// MAX_PRICE is the most that one payment may be, '$0.10' if it is not set. The answer goes to stdout, the receipt to stderr.
+// MAX_PRICE is the most that one payment may be, '$0.10' if it is not set. The answer goes to stdout, the receipt to
+// stderr.
 
 import { decodePaymentResponseHeader, wrapFetchWithPayment, x402Client } from '@x402/fetch';
 import { ExactEvmScheme } from '@x402/evm/exact/client';
@@ -25,7 +26,7 @@ async function whole(response: Response): Promise<Response> {
   return new Response(body.byteLength ? body : null, response);
 }
 
-/** The client signs anew for every call. So it is here that one payment is sent again while its outcome is not known. */
+/** The client signs anew for every call. So it is here that one payment is sent again while its outcome is unknown. */
 async function patiently(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
   // A redirect is an answer; a payment follows none.
   const request = new Request(input, { ...init, redirect: 'manual' });

@@ -16,8 +16,9 @@ import { startWorker } from './stack/worker.mjs';
 
 after(stopEverything);
 const target = join(process.env.EDGE402_TARGET ?? join(ROOT, 'target'), 'examples');
-const rust = ['cargo', 'build', '--quiet', '--locked', '--manifest-path', 'examples/rust/Cargo.toml', '--target-dir', target];
-const built = await run(rust, process.env);
+const manifest = ['--manifest-path', 'examples/rust/Cargo.toml'];
+// Minutes the first time, where `scripts/setup` has not built it yet.
+const built = await run(['cargo', 'build', '--quiet', '--locked', ...manifest, '--target-dir', target], process.env, 1_200_000);
 assert.equal(built.status, 0, built.err);
 const python = await pythonOfTheExample();
 // Node 22.18 runs TypeScript as it is. The older ones get it as the example's head says.
@@ -73,11 +74,28 @@ async function assertPaid(address, price, result) {
 }
 
 const PROGRAMS = {
-  'pay.mjs': { command: (url) => [process.execPath, 'scripts/pay.mjs', url], dear: (url) => [process.execPath, 'scripts/pay.mjs', url, '--max', '$0.000999'], status: { noKey: 2, dear: 3, refused: 4, unreachable: 4 } },
-  curl: { command: (url) => ['examples/curl/pay.sh', url], dear: (url) => ['examples/curl/pay.sh', url, '$0.000999'], status: { noKey: 2, dear: 3, refused: 1, unreachable: 4 } },
-  typescript: { command: (url) => [process.execPath, '--input-type=module', '-e', stripped, url], status: { noKey: 2, dear: 1, refused: 1, unreachable: 1 } },
-  python: { command: (url) => [python, 'examples/python/pay.py', url], status: { noKey: 2, dear: 1, refused: 1, unreachable: 1 } },
-  rust: { command: (url) => [join(target, 'debug/edge402-pay'), url], status: { noKey: 1, dear: 1, refused: 1, unreachable: 1 } },
+  'pay.mjs': {
+    command: (url) => [process.execPath, 'scripts/pay.mjs', url],
+    dear: (url) => [process.execPath, 'scripts/pay.mjs', url, '--max', '$0.000999'],
+    status: { noKey: 2, dear: 3, refused: 4, unreachable: 4 },
+  },
+  curl: {
+    command: (url) => ['examples/curl/pay.sh', url],
+    dear: (url) => ['examples/curl/pay.sh', url, '$0.000999'],
+    status: { noKey: 2, dear: 3, refused: 1, unreachable: 4 },
+  },
+  typescript: {
+    command: (url) => [process.execPath, '--input-type=module', '-e', stripped, url],
+    status: { noKey: 2, dear: 1, refused: 1, unreachable: 1 },
+  },
+  python: {
+    command: (url) => [python, 'examples/python/pay.py', url],
+    status: { noKey: 2, dear: 1, refused: 1, unreachable: 1 },
+  },
+  rust: {
+    command: (url) => [join(target, 'debug/edge402-pay'), url],
+    status: { noKey: 1, dear: 1, refused: 1, unreachable: 1 },
+  },
 };
 
 for (const [name, { command, dear = command, status }] of Object.entries(PROGRAMS)) {

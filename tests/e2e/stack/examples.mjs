@@ -5,17 +5,20 @@ import { readBody, serve } from './http.mjs';
 import { rawRequest } from './client.mjs';
 import { ROOT } from './processes.mjs';
 
-/** Longer than any of them waits for anything; what is silent for so long would hold up the whole suite. */
+/** Longer than any of them waits for anything; what goes on for so long would hold up the whole suite. */
 const LONGEST = 180_000;
 
 /**
  * @param {[string, ...string[]]} command
  * @param {Record<string, string>} [env] beside PATH and HOME: nothing of ours leaks into the program
+ * @param {number} [longest] milliseconds
  * @returns {Promise<{status: number | string, out: string, err: string}>}
  */
-export function run([command, ...args], env = {}) {
+export function run([command, ...args], env = {}, longest = LONGEST) {
   const { PATH, HOME } = process.env;
-  const child = spawn(command, args, { cwd: ROOT, env: { PATH, HOME, NO_COLOR: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'], timeout: LONGEST });
+  const child = spawn(command, args, {
+    cwd: ROOT, env: { PATH, HOME, NO_COLOR: '1', ...env }, stdio: ['ignore', 'pipe', 'pipe'], timeout: longest,
+  });
   const said = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (text) => (said.out += text));
   child.stderr.setEncoding('utf8').on('data', (text) => (said.err += text));
