@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
 import { PACKAGES, SECRETS, creditsOf } from './credits.mjs';
-import { decode, effectsOf, encode, NETWORK, NO_CALLS, startStack, THIEF, USDC, withoutEffect } from './helpers.mjs';
+import { decode, effectsOf, encode, NETWORK, NO_CALLS, startStack, THIEF, until, USDC, withoutEffect } from './helpers.mjs';
 import { run, startFront } from './stack/examples.mjs';
 import { freePort, ROOT, stopEverything } from './stack/processes.mjs';
 import { pythonOfTheExample } from './stack/python.mjs';
@@ -22,7 +22,10 @@ const built = await run(['cargo', 'build', '--quiet', '--locked', ...manifest, '
 assert.equal(built.status, 0, built.err);
 const python = await pythonOfTheExample();
 // Node 22.18 runs TypeScript as it is. The older ones get it as the example's head says.
-const stripped = execFileSync(join(ROOT, 'node_modules/.bin/esbuild'), ['examples/typescript/pay.ts'], { cwd: ROOT, encoding: 'utf8' });
+const esbuild = join(ROOT, 'node_modules/.bin/esbuild');
+const source = 'examples/typescript/pay.ts';
+const stripped = () => execFileSync(esbuild, [source], { cwd: ROOT, encoding: 'utf8' });
+const typescript = process.features.typescript ? [source] : ['--input-type=module', '-e', stripped()];
 
 const stack = await startStack();
 const worker = await startWorker({
@@ -85,7 +88,7 @@ const PROGRAMS = {
     status: { noKey: 2, dear: 3, refused: 1, unreachable: 4 },
   },
   typescript: {
-    command: (url) => [process.execPath, '--input-type=module', '-e', stripped, url],
+    command: (url) => [process.execPath, ...typescript, url],
     status: { noKey: 2, dear: 1, refused: 1, unreachable: 1 },
   },
   python: {
@@ -244,6 +247,18 @@ describe('the reference signer', () => {
     const later = await run(pay(WEATHER, '--again', again));
     assert.deepEqual([later.status, JSON.parse(later.out)], [0, ANSWER], later.err);
     await assertPaid(wallet.address, PRICE, later);
+  });
+
+  test('interrupted while a payment is out, it says the same', async () => {
+    front.reset();
+    const { PRIVATE_KEY } = await newWallet();
+    front.instead = ({ headers }) => headers['payment-signature'] && (() => {});
+    const program = run(pay(WEATHER), { PRIVATE_KEY });
+    await until('the payment is out', () => front.payments.length);
+    program.interrupt();
+    const { status, err } = await program;
+    assert.equal(status, 5, err);
+    assert.ok(err.includes(`--again ${front.payments[0]}`), err);
   });
 
   test('a 5xx without a receipt is no refusal, and is not sent again by itself', async () => {

@@ -12,7 +12,7 @@ const LONGEST = 180_000;
  * @param {[string, ...string[]]} command
  * @param {Record<string, string>} [env] beside PATH and HOME: nothing of ours leaks into the program
  * @param {number} [longest] milliseconds
- * @returns {Promise<{status: number | string, out: string, err: string}>}
+ * @returns {Promise<{status: number | string, out: string, err: string}> & {interrupt: () => boolean}}
  */
 export function run([command, ...args], env = {}, longest = LONGEST) {
   const { PATH, HOME } = process.env;
@@ -22,10 +22,11 @@ export function run([command, ...args], env = {}, longest = LONGEST) {
   const said = { out: '', err: '' };
   child.stdout.setEncoding('utf8').on('data', (text) => (said.out += text));
   child.stderr.setEncoding('utf8').on('data', (text) => (said.err += text));
-  return new Promise((done, failed) => {
+  const ended = new Promise((done, failed) => {
     child.once('error', failed);
     child.once('close', (code, signal) => done({ status: code ?? signal, ...said }));
   });
+  return Object.assign(ended, { interrupt: () => child.kill('SIGINT') });
 }
 
 /**
