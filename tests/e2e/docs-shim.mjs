@@ -78,8 +78,6 @@ const rules = {
     const names = args.slice(1).filter((word) => !word.startsWith('-'));
     if (args[0] === 'run') {
       if (scripts[names[0]]) end(real('npm', args));
-      // UNTIL `npm run pay` IS THERE: once package.json has it, this line is to go.
-      if (names[0] === 'pay') return standIn('package.json has no script `pay` yet');
       fail(`package.json has no script ${names[0]}`);
     }
     const packages = names.map((name) => name.replace(/(?<=.)@[^/]*$/, ''));

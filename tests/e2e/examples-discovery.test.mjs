@@ -14,6 +14,8 @@ after(stopEverything);
 const stack = await startStack();
 const worker = await startWorker({
   vars: stack.vars({
+    // Asked for: the origin is not asked first whether it has a server there.
+    DISCOVERY: { mcp: true },
     ROUTES: {
       'GET /weather/:city': {
         price: '$0.01', name: 'weather', description: 'The weather in a city, now.', mime_type: 'application/json',
