@@ -272,3 +272,6 @@ fn unused(wanted: String, calls: &[Call<'_>]) -> String {
     }
     (2_u32..).map(|number| format!("{wanted}_{number}")).find(|name| !taken(name)).unwrap_or(wanted)
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,12 +51,16 @@ pub(super) struct ToolSale<'a> {
 
 /// Answers, if the path is an MCP server's.
 pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
-    let path = CanonicalPath::new(&visit.facts.path).ok()?;
-    if let Some(tools) = visit.config.tools.as_ref().filter(|tools| tools.is_at(&path)) {
-        return Some(gated::answer(visit, tools, &path).await);
+    if let Some(tools) = &visit.config.tools {
+        let path = CanonicalPath::new(&visit.facts.path).ok()?;
+        if tools.is_at(&path) {
+            return Some(gated::answer(visit, tools, &path).await);
+        }
     }
-    let placement =
-        visit.config.discovery.at(&visit.facts.path).filter(|placement| placement.document == Document::Mcp)?;
+    let placement = visit.config.discovery.at(&visit.facts.path)?;
+    if placement.document != Document::Mcp {
+        return None;
+    }
     own::answer(visit, placement).await
 }
 
