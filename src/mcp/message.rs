@@ -86,6 +86,8 @@ pub struct ToolCall {
     pub arguments: BTreeMap<String, Box<RawValue>>,
     /// The payment as its header has it, and whether it is of version 1.
     pub payment: Option<(String, bool)>,
+    /// Whether its result is to be fetched later (revision 2025-11-25, tasks).
+    pub is_task: bool,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +97,8 @@ struct Params {
     arguments: Option<BTreeMap<String, Box<RawValue>>>,
     #[serde(default, rename = "_meta")]
     meta: Option<BTreeMap<String, Box<RawValue>>>,
+    #[serde(default)]
+    task: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -105,7 +109,7 @@ struct WithParams {
 /// Reads the call in a message that [`read`] has found to be one; nothing where its parameters are none.
 #[must_use]
 pub fn call(bytes: &[u8]) -> Option<ToolCall> {
-    let Params { name, arguments, meta } = serde_json::from_slice::<WithParams>(bytes).ok()?.params;
+    let Params { name, arguments, meta, task } = serde_json::from_slice::<WithParams>(bytes).ok()?.params;
     if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
         return None;
     }
@@ -117,7 +121,7 @@ pub fn call(bytes: &[u8]) -> Option<ToolCall> {
             Some((encode_header_text(raw.get()), first_version))
         }
     };
-    Some(ToolCall { name, arguments: arguments.unwrap_or_default(), payment })
+    Some(ToolCall { name, arguments: arguments.unwrap_or_default(), payment, is_task: task.is_some() })
 }
 
 /// The message without its payment, for the origin: all else as it was written. What was paid with is nobody's but ours.

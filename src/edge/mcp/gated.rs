@@ -8,10 +8,26 @@ use crate::gate::Decision;
 use crate::http::path::CanonicalPath;
 use crate::mcp::message::{self, CALL, Message};
 use js_sys::Uint8Array;
-use web_sys::Response;
+use web_sys::{Headers, Request, RequestInit, Response};
 use worker::Result;
 
+/// By which a client asks a server to say again what a stream has said: also the result of a call that was not paid in the
+/// end, which we have held back and the server has not.
+const RESUMES: &str = "last-event-id";
+
 pub(super) async fn answer(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {
+    let headers = Headers::new_with_headers(&visit.request.headers())?;
+    if !headers.has(RESUMES)? {
+        return gated(visit, tools, path).await;
+    }
+    headers.delete(RESUMES)?;
+    let init = RequestInit::new();
+    init.set_headers(&headers);
+    let request = Request::new_with_request_and_init(visit.request, &init)?;
+    gated(&Visit { request: &request, ..*visit }, tools, path).await
+}
+
+async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {
     if let Some(method) = &visit.facts.preflight_for {
         let wanted = visit.request.headers().get("access-control-request-headers")?;
         return respond::preflight(method, wanted.as_deref());
@@ -41,6 +57,10 @@ pub(super) async fn answer(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPat
     match tools.price(&tool.name, visit.config.unrouted) {
         ToolPrice::Unknown => rpc_error(&route, &id, -32_602, "there is no such tool"),
         ToolPrice::Free => pass(visit, forwarded.as_bytes()).await,
+        // Its result could be fetched by other messages, which cost nothing.
+        ToolPrice::Priced(_) if tool.is_task => {
+            rpc_error(&route, &id, -32_602, "a tool that costs something is not called as a task")
+        }
         ToolPrice::Priced(terms) => {
             let content = content_of(&tool);
             let sale = ToolSale {

@@ -117,7 +117,8 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
     let header = |name: &str| headers.get(name).ok().flatten();
     let kind = header("content-type").unwrap_or_default();
     let body = match sold.body() {
-        Some(body) => replay::read_up_to(body, outcome::MOST_ANSWER.saturating_mul(2), replay::BODY_SECONDS).await,
+        // Our own, and in memory: a limit here would lose what is paid for.
+        Some(body) => replay::read_up_to(body, u32::MAX, replay::BODY_SECONDS).await,
         None => None,
     };
     let body = body.map(|bytes| bytes.to_vec()).unwrap_or_default();
