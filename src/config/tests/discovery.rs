@@ -121,9 +121,10 @@ fn tools_are_priced_by_their_names() {
         }
     };
     assert_eq!(
-        ["search", "slow", "ping", " Search", "other"].map(|name| price(&value, name)),
+        ["search", "slow", "ping", "Se.arch", "other"].map(|name| price(&value, name)),
         ["$0.01", "$1", "free", "$0.01", "free"]
     );
+    assert_eq!([" search", "ſearch", "s\u{200b}earch"].map(|name| price(&value, name)), ["unknown"; 3]);
     value["DEFAULT"] = json!("deny");
     assert_eq!(price(&value, "other"), "unknown");
     value["TOOLS"]["*"] = json!("$0.002");

@@ -6,8 +6,10 @@ use super::{Called, ToolSale, content_of, facts_of, read, rpc_error, sell};
 use crate::config::{ToolPrice, Tools};
 use crate::gate::Decision;
 use crate::http::path::CanonicalPath;
+use crate::mcp::answer;
 use crate::mcp::message::{self, CALL, Message};
 use js_sys::Uint8Array;
+use serde_json::Value;
 use web_sys::{Headers, Request, RequestInit, Response};
 use worker::Result;
 
@@ -34,6 +36,11 @@ async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result
     }
     match visit.facts.method.as_str() {
         // Streams from the server, and the end of a session: no message goes to the origin by them.
+        "GET" | "HEAD" | "DELETE" if carries_a_message(visit)? => {
+            return rpc_refusal(
+                "messages are sent by POST: neither as the body of another method nor over a WebSocket",
+            );
+        }
         "GET" | "HEAD" | "DELETE" => return visit.unpriced(Decision::PassThrough).await,
         "POST" => {}
         // An origin that takes messages by another method would take them past the gate.
@@ -43,6 +50,11 @@ async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
+    let headers = visit.request.headers();
+    let (said_method, said_name) = (headers.get("mcp-method")?, headers.get("mcp-name")?);
+    if !message.is_as_said(said_method.as_deref(), said_name.as_deref()) {
+        return rpc_refusal("Mcp-Method and Mcp-Name say something else than the message");
+    }
     let id = match message {
         Message::Request { id, method, .. } if method == CALL => id,
         _ => return pass(visit, &bytes).await,
@@ -72,6 +84,17 @@ async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result
             sell(&Visit { facts: &facts, tool: Some(&sale), ..*visit }, &id, terms, path).await
         }
     }
+}
+
+/// What an origin would take for a message, and what we have not read.
+fn carries_a_message(visit: &Visit<'_>) -> Result<bool> {
+    let headers = visit.request.headers();
+    let length = headers.get("content-length")?.is_some_and(|length| length.trim() != "0");
+    Ok(length || visit.request.body().is_some() || headers.has("transfer-encoding")? || headers.has("upgrade")?)
+}
+
+fn rpc_refusal(message: &str) -> Result<Response> {
+    respond::json(400, &answer::error(&Value::Null, -32_600, message))
 }
 
 async fn pass(visit: &Visit<'_>, body: &[u8]) -> Result<Response> {

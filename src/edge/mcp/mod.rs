@@ -15,6 +15,7 @@ use crate::http::headers::{
     PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_CREDITS_CHARGED, X_CREDITS_REMAINING, X_PAYMENT_RESPONSE,
 };
 use crate::http::path::CanonicalPath;
+use crate::json::put;
 use crate::mcp::answer::{self, OUTCOME};
 use crate::mcp::message::{self, Message, ToolCall};
 use alloy_primitives::keccak256;
@@ -53,7 +54,9 @@ pub(super) struct ToolSale<'a> {
 pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
     if let Some(tools) = &visit.config.tools {
         let path = CanonicalPath::new(&visit.facts.path).ok()?;
-        if tools.is_at(&path) {
+        // A route below it is what its operator has priced by name.
+        let below = tools.is_above(&path) && !visit.config.route(&visit.facts.method, &path).is_ok_and(|r| r.is_some());
+        if tools.is_at(&path) || below {
             return Some(gated::answer(visit, tools, &path).await);
         }
     }
@@ -67,10 +70,14 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
 /// A message of at most [`MOST_MESSAGE`] bytes, or the answer to one that is none.
 async fn read(visit: &Visit<'_>) -> std::result::Result<(Vec<u8>, Message), Result<Response>> {
     let refuse = |error: &Value| Err(respond::json(400, error));
-    // Packed, it would be one thing to us and another to the origin.
-    let packed = visit.request.headers().get("content-encoding").ok().flatten();
+    // Packed, or in other letters, it would be one thing to us and another to the origin.
+    let headers = visit.request.headers();
+    let packed = headers.get("content-encoding").ok().flatten();
     if packed.is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return refuse(&answer::error(&Value::Null, -32_600, "send the message as it is, without Content-Encoding"));
+    }
+    if !message::is_json(headers.get("content-type").ok().flatten().as_deref()) {
+        return refuse(&answer::error(&Value::Null, -32_600, "send the message as application/json, in UTF-8"));
     }
     let Some(body) = visit.request.body() else {
         return refuse(&message::NoMessage::Syntax.error());
@@ -125,6 +132,13 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
     let json: Value = serde_json::from_slice(&body).unwrap_or_default();
     let mut result: Map<String, Value> = if let Some(challenge) = header(PAYMENT_REQUIRED).as_deref().and_then(decoded)
     {
+        // The problem beside the price, as in the body over HTTP: an agent acts on its code, or on what credits lack.
+        let mut challenge = challenge;
+        for (name, value) in json.as_object().into_iter().flatten() {
+            if challenge.get(name).is_none() {
+                put(&mut challenge, name, value.clone());
+            }
+        }
         answer::refusal(&challenge)
     } else if kind == OUTCOME {
         if let Some(error) = json.get("error") {
