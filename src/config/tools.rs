@@ -57,7 +57,9 @@ impl Tools {
         // the protocol (spaces, letters of other scripts that look alike) only by its very spelling.
         let alike = || self.tools.iter().find(|(known, _)| folded(known) == folded(name) && !folded(name).is_empty());
         let plain = name.bytes().all(|byte| byte.is_ascii_graphic());
-        match find(name).or_else(|| alike().filter(|_| plain)).or_else(|| find(ANY)) {
+        let shut = unrouted == Unrouted::Deny && find(ANY).is_none();
+        let alike = || alike().filter(|_| plain && !shut);
+        match find(name).or_else(alike).or_else(|| find(ANY)) {
             Some((_, Some(terms))) => ToolPrice::Priced(terms),
             Some((_, None)) => ToolPrice::Free,
             None if unrouted == Unrouted::Deny || !plain => ToolPrice::Unknown,

@@ -261,7 +261,7 @@ test('other encodings of the bytes', async () => {
 const IN_UTF7 = `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"${
   '"},"method":"tools/call","params":{"name":"search","arguments":{"text":"stolen"},"y":"'.replaceAll('"', '+ACI-')}"}}`;
 
-test('a charset that the origin reads and we do not', { todo: 'express.json(), which the SDK\'s own app has, decodes charset=utf-7: refuse what is not UTF-8' }, async () => {
+test('a charset that the origin reads and we do not', async () => {
   const express = await startMcpOrigin({ json: true });
   const worker = await startWorker({ vars: { ...gated, ORIGIN: express.url }, secrets: SECRETS });
   const client = new Client({ name: 'a thief', version: '1' });
@@ -292,7 +292,7 @@ function readAsGo(bytes) {
   }
 }
 
-test('a key in another case is a key to an origin in Go', { todo: 'encoding/json takes "Method" for "method", and the last one wins: refuse what differs from a member\'s name by its case alone' }, async () => {
+test('a key in another case is a key to an origin in Go', async () => {
   const stolen = [];
   for (const body of [
     wrapped(`"method":"ping","Method":"tools/call","params":${CALL}`), wrapped(`"method":"ping","METHOD":"tools/call","Params":${CALL}`),
@@ -327,7 +327,7 @@ test('other spellings of the path', async () => {
   }
 });
 
-test('what is below the path is the server\'s too', { todo: 'Mount("/mcp") of Starlette, and Express\'s app.use("/mcp"), answer at /mcp/anything: there TOOLS do not apply under DEFAULT = pass' }, async () => {
+test('what is below the path is the server\'s too', async () => {
   for (const target of ['/mcp/x', '/mcp/x/', '/MCP/x']) await inVain(() => post(gate.url, search(), { target }), target);
 });
 
@@ -351,7 +351,7 @@ test('other methods, and methods in disguise', async () => {
   }
 });
 
-test('no message goes along with GET, HEAD or DELETE', { todo: 'their bodies are passed on, free: an origin that answers app.all("/mcp") by the body runs the tool' }, async () => {
+test('no message goes along with GET, HEAD or DELETE', async () => {
   const body = JSON.stringify(search());
   const stolen = [];
   for (const method of ['GET', 'DELETE', 'HEAD']) {
@@ -362,7 +362,7 @@ test('no message goes along with GET, HEAD or DELETE', { todo: 'their bodies are
   assert.deepEqual(stolen, []);
 });
 
-test('no WebSocket around the gate', { todo: 'GET with Upgrade passes as it is, and messages within are not priced' }, async () => {
+test('no WebSocket around the gate', async () => {
   const before = origin.upgrades;
   await call(gate.url, '/mcp', {
     headers: { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'AAAAAAAAAAAAAAAAAAAAAA==', 'Sec-WebSocket-Protocol': 'mcp' },
@@ -383,7 +383,7 @@ test('a name in other letters: unknown to who has none but what is named', async
   for (const [tool, args] of [['search', {}], ['twin', {}]]) assertPrice(resultOf(await inVain(() => post(strict.url, toolCall(tool, args)))), { tool });
 });
 
-test('a name in other letters at an origin that does not care', { todo: 'under DEFAULT = pass "Search" is a tool that is not named, and free; an origin that lower-cases or trims names runs it' }, async () => {
+test('a name in other letters at an origin that does not care', async () => {
   const stolen = [];
   for (const name of LENIENT) {
     const before = origin.calls.length;
@@ -394,7 +394,7 @@ test('a name in other letters at an origin that does not care', { todo: 'under D
   assert.deepEqual(stolen, []);
 });
 
-test('a header that names another tool than the message', { todo: 'revision 2026-07-28 has Mcp-Method and Mcp-Name for intermediaries: what an origin may route by should not differ from what was priced' }, async () => {
+test('a header that names another tool than the message', async () => {
   const stolen = [];
   for (const headers of [{ 'Mcp-Name': 'search', 'Mcp-Method': 'tools/call' }, { 'Mcp-Name': 'search' }]) {
     for (const message of [request('ping'), toolCall('ping', {})]) {
@@ -662,7 +662,7 @@ test('hanging up is no way to have a tool work for a key that is not charged', a
   assert.equal(shown.available, 1);
 });
 
-test('a result that was not paid for is not had by resuming its stream', { todo: 'GET with Last-Event-ID is free: at a server whose event ids can be guessed it replays the result of a call whose payment failed' }, async () => {
+test('a result that was not paid for is not had by resuming its stream', async () => {
   const log = [];
   const events = {
     storeEvent: async (streamId, message) => `${log.push({ streamId, message }) - 1}`,

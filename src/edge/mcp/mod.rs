@@ -146,7 +146,12 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
         }
         json.get("result").and_then(Value::as_object).cloned().unwrap_or_default()
     } else if kind == "application/problem+json" {
-        answer::refusal(&json)
+        let mut problem = json;
+        // A client of tools sees no header.
+        if let Some(seconds) = header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()) {
+            put(&mut problem, "retryAfter", seconds);
+        }
+        answer::refusal(&problem)
     } else {
         answer::of_http(sold.status(), &kind, &body)
     };
@@ -160,7 +165,7 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
 
 fn reply(message: &Value, headers: &web_sys::Headers) -> Result<Response> {
     let response = respond::json(200, message)?;
-    for name in [SESSION, "idempotent-replayed"] {
+    for name in [SESSION, "idempotent-replayed", "retry-after"] {
         if let Some(value) = headers.get(name)? {
             response.headers().set(name, &value)?;
         }
