@@ -190,12 +190,23 @@ async function invite({ processes, chain, worker, dashboard }) {
   const payload = await payloadV2(required, chain.accounts.buyer, { overrides: { validBefore: halfADay } });
   const file = join(processes.runDirectory(), 'payment');
   writeFileSync(file, `PAYMENT-SIGNATURE: ${header(payload)}\n`, { mode: 0o600 });
+  const { generatePrivateKey, privateKeyToAccount } = await import('viem/accounts');
+  const wallet = generatePrivateKey();
+  await chain.mint(privateKeyToAccount(wallet).address, 1_000_000n);
+  const purse = join(processes.runDirectory(), 'wallet');
+  writeFileSync(purse, `${wallet}\n`, { mode: 0o600 });
 
   say(bold('\nIt stays up until Ctrl-C. To try:'));
   say(`  curl -i ${url}`);
   say('      no payment: the 402, for v2 clients in its header and for v1 clients in its body');
   say(`  curl -i -H @${relative(process.cwd(), file)} ${url}`);
   say('      a payment signed beforehand: the weather and a receipt, once; then a 409');
+  say(`  PRIVATE_KEY=$(cat ${relative(process.cwd(), purse)}) npm run --silent pay -- ${url}`);
+  say('      the reference signer, with a wallet of its own that holds a dollar of this chain');
+  say(`  ${url}`);
+  say('      in a browser: the page that a person gets');
+  say(`  curl ${worker.url}/llms.txt`);
+  say('      what an agent finds; its tools are at /mcp');
   say(`  ${dashboard}`);
   say('      what the key has left, in a browser');
   say(`  curl -i ${worker.url}/`);

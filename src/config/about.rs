@@ -3,7 +3,7 @@
 
 use super::bindings::Members;
 use super::mistakes::Mistakes;
-use super::template::Template;
+use super::template::{Template, is_name};
 use crate::http::headers::{Passage, reaches_origin};
 use serde_json::{Map, Value, json};
 
@@ -321,8 +321,4 @@ fn output(path: &str, table: &Map<String, Value>, mistakes: &mut Mistakes) -> Ou
     let members = Members::new(path, table, &["example", "schema"], mistakes);
     let schema = members.get("schema").map(|schema| checked(&members.path("schema"), schema, mistakes));
     Output { example: members.get("example").cloned(), schema }
-}
-
-fn is_name(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }

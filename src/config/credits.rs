@@ -100,7 +100,7 @@ pub(super) fn credits(
             Secrets::Bound => mistakes.add(
                 "KEY_SECRET",
                 "is missing, and PACKAGES are sold: keys are made with it",
-                "set 32 random characters as a secret: openssl rand -hex 32 | npx wrangler secret put KEY_SECRET",
+                "set 32 random characters as a secret: openssl rand -hex 32, kept where it can be found again, and npx wrangler secret put KEY_SECRET",
             ),
         }
     }

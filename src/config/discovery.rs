@@ -85,7 +85,7 @@ pub struct Discovery {
     pub contact: Option<String>,
     /// What registries ask for to see that the host is the operator's.
     pub ownership_proofs: Vec<String>,
-    /// In the order of [`Document::ALL`].
+    /// What is where, the documents in the order in which README lists them.
     pub placements: Vec<Placement>,
     /// Whether a browser gets a page where a program gets JSON.
     pub paywall: bool,

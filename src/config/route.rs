@@ -113,7 +113,9 @@ pub(super) fn routes(
     mistakes: &mut Mistakes,
 ) -> Vec<Route> {
     let entries = bindings::table(bindings, "ROUTES", mistakes);
+    // Whoever sells the tools of a server alone has no route to name.
     if entries.is_empty()
+        && !bindings.contains_key("TOOLS")
         && bindings::parts(bindings, "ROUTES", &mut Mistakes::default()).iter().all(|(_, v)| v.is_object())
     {
         mistakes.add("ROUTES", "names no route", "write \"GET /weather/*\" = \"$0.001\"");

@@ -142,7 +142,7 @@ impl Template {
 }
 
 /// What stands for itself in a document's path, in a schema's key and in a tool's argument.
-fn is_name(name: &str) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 mod cdp;
 mod credits;
+mod discovery;
 mod rpc;
 
 fn bindings(value: &Value) -> Bindings {

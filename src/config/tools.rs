@@ -41,14 +41,28 @@ impl Tools {
         path.segments() == self.segments || path.tolerant_readings().any(|segments| segments == self.segments)
     }
 
+    /// Whether a path lies below the server's: frameworks that mount a server answer there, too. At the root everything
+    /// would.
+    #[must_use]
+    pub fn is_above(&self, path: &CanonicalPath) -> bool {
+        let below = |segments: &[String]| segments.len() > self.segments.len() && segments.starts_with(&self.segments);
+        !self.segments.is_empty() && (below(path.segments()) || path.tolerant_readings().any(below))
+    }
+
     /// What a tool costs.
     #[must_use]
     pub fn price(&self, name: &str, unrouted: Unrouted) -> ToolPrice<'_> {
         let find = |wanted: &str| self.tools.iter().find(|(known, _)| known == wanted);
-        match find(name).or_else(|| find(ANY)) {
+        // A server that does not care about case or dots must not be a way around the price; and what is no tool's name by
+        // the protocol (spaces, letters of other scripts that look alike) only by its very spelling.
+        let alike = || self.tools.iter().find(|(known, _)| folded(known) == folded(name) && !folded(name).is_empty());
+        let plain = name.bytes().all(|byte| byte.is_ascii_graphic());
+        let shut = unrouted == Unrouted::Deny && find(ANY).is_none();
+        let alike = || alike().filter(|_| plain && !shut);
+        match find(name).or_else(alike).or_else(|| find(ANY)) {
             Some((_, Some(terms))) => ToolPrice::Priced(terms),
             Some((_, None)) => ToolPrice::Free,
-            None if unrouted == Unrouted::Deny => ToolPrice::Unknown,
+            None if unrouted == Unrouted::Deny || !plain => ToolPrice::Unknown,
             None => ToolPrice::Free,
         }
     }
@@ -57,6 +71,10 @@ impl Tools {
     pub fn priced(&self) -> impl Iterator<Item = (&str, &Terms)> {
         self.tools.iter().filter_map(|(name, terms)| Some((name.as_str(), terms.as_ref()?)))
     }
+}
+
+fn folded(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 pub(super) fn tools(

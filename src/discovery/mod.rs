@@ -188,12 +188,14 @@ pub fn amount(price: Price) -> String {
 
 fn calls(config: &Config) -> Vec<Call<'_>> {
     let mut calls: Vec<Call<'_>> = Vec::new();
+    // Names that are made stay clear of all that are given, wherever those stand.
+    let given: Vec<&str> = config.routes.iter().filter_map(|r| r.terms.as_ref()?.about.name.as_deref()).collect();
     for route in &config.routes {
         let Some(terms) = &route.terms else { continue };
         // One that others have taken every request from is priced for nobody.
         let Some((method, sample)) = reached(config, route, terms) else { continue };
-        let wanted = terms.about.name.clone().unwrap_or_else(|| named(method, terms));
-        let id = unused(wanted, &calls);
+        let made = || unused(named(method, terms), |name| given.contains(&name) || calls.iter().any(|c| c.id == name));
+        let id = terms.about.name.clone().unwrap_or_else(made);
         calls.push(Call { id, method, route, terms, sample });
     }
     calls
@@ -265,10 +267,12 @@ fn named(method: &str, terms: &Terms) -> String {
 /// As long as MCP clients take a tool's name, less what makes two of them differ.
 const MOST_NAME: usize = 60;
 
-fn unused(wanted: String, calls: &[Call<'_>]) -> String {
-    let taken = |name: &str| calls.iter().any(|call| call.id == name);
+fn unused(wanted: String, taken: impl Fn(&str) -> bool) -> String {
     if !taken(&wanted) {
         return wanted;
     }
     (2_u32..).map(|number| format!("{wanted}_{number}")).find(|name| !taken(name)).unwrap_or(wanted)
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use super::{log, now, replay, respond, supported};
 use crate::config::{AtOrigin, Document, Placement, Unrouted};
 use crate::discovery::{Catalogue, annotate, index, llms, openapi, wellknown};
 use crate::http::path::CanonicalPath;
+use crate::pages;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -63,7 +64,8 @@ async fn document(visit: &Visit<'_>, catalogue: &Catalogue<'_>, document: Docume
         // Where there is no server they are not there either.
         Document::McpJson => json(&wellknown::mcp_json(catalogue)?),
         Document::ServerCard => json(&wellknown::server_card(catalogue)?),
-        Document::Landing | Document::Mcp => return None,
+        Document::Landing => respond::page(&pages::landing(&index::manifest(catalogue))),
+        Document::Mcp => return None,
     })
 }
 

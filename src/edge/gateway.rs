@@ -15,6 +15,7 @@ use crate::gate::{Charge, Decision, Facts, Spend, Triage, our_key, price, triage
 use crate::http::headers::{PAYMENT_SIGNATURE, SIGN_IN_WITH_X, X_PAYMENT};
 use crate::http::path::CanonicalPath;
 use crate::http::problem::{Code, Problem};
+use crate::pages::{self, Visitor};
 use crate::x402::challenge::Challenge;
 use crate::x402::supported::Support;
 use js_sys::Uint8Array;
@@ -129,9 +130,13 @@ impl Visit<'_> {
             Decision::Charge(charge) => self.sell(&charge, &support, goods, None).await,
             Decision::Doubt(challenge, charge) => self.sell(&charge, &support, goods, Some(&challenge)).await,
             Decision::Spend(spend) => self.spend(&spend).await,
-            decision => match goods.as_ref().and_then(Goods::only_what_is_owed) {
-                Some(code) => respond::problem(&code.into(), Vec::new()),
-                None => self.unpriced(decision).await,
+            decision => match (goods.as_ref().and_then(Goods::only_what_is_owed), decision) {
+                (Some(code), _) => respond::problem(&code.into(), Vec::new()),
+                (None, Decision::Challenge(challenge)) => match self.paywall(terms, &challenge)? {
+                    Some(page) => Ok(page),
+                    None => self.challenge(&challenge),
+                },
+                (None, decision) => self.unpriced(decision).await,
             },
         }
     }
@@ -196,6 +201,21 @@ impl Visit<'_> {
     fn challenge(&self, challenge: &Challenge) -> Result<Response> {
         log::decision("challenge", &self.route(), &json!({ "code": challenge.problem.code.as_str() }));
         respond::challenge(challenge, Vec::new())
+    }
+
+    /// The price as a page, where a person asks.
+    fn paywall(&self, terms: &Terms, challenge: &Challenge) -> Result<Option<Response>> {
+        let headers = self.request.headers();
+        let (accept, user_agent) = (headers.get("accept")?, headers.get("user-agent")?);
+        let visitor = Visitor { accept: accept.as_deref(), user_agent: user_agent.as_deref() };
+        // A tool is called by a program, whatever it says that it is.
+        let off = !self.config.discovery.paywall || self.tool.is_some();
+        if off || !visitor.is_shown(challenge, self.facts) {
+            return Ok(None);
+        }
+        let Some(page) = pages::paywall(self.config, terms, challenge) else { return Ok(None) };
+        log::decision("challenge", &self.route(), &json!({ "code": challenge.problem.code.as_str(), "page": true }));
+        respond::paywall(challenge, &page, self.facts.method == "HEAD").map(Some)
     }
 
     fn call<'b>(&'b self, target: &'b str, body: Option<Uint8Array>) -> Call<'b> {

@@ -121,15 +121,24 @@ pub(super) async fn text(request: &Request, most: usize) -> Option<String> {
 
 /// All of a body within so many bytes; nothing if it breaks off, or is larger, or slower.
 pub(super) async fn read_up_to(stream: ReadableStream, most: u32, seconds: u32) -> Option<Uint8Array> {
-    let reader = stream.get_reader().dyn_into::<ReadableStreamDefaultReader>().ok()?;
-    let whole = within(seconds, AbortController::default(), chunks(&reader, most)).await.flatten();
-    if whole.is_none() {
-        let _ = reader.cancel();
-    }
-    whole
+    read_until(stream, most, seconds, |_| false).await
 }
 
-async fn chunks(reader: &ReadableStreamDefaultReader, most: u32) -> Option<Uint8Array> {
+/// The same, or as much of it as is `enough`: some streams never end.
+pub(super) async fn read_until(
+    stream: ReadableStream,
+    most: u32,
+    seconds: u32,
+    enough: impl Fn(&[u8]) -> bool,
+) -> Option<Uint8Array> {
+    let reader = stream.get_reader().dyn_into::<ReadableStreamDefaultReader>().ok()?;
+    let read = within(seconds, AbortController::default(), chunks(&reader, most, enough)).await.flatten();
+    // What has ended is not moved by it.
+    let _ = reader.cancel();
+    read
+}
+
+async fn chunks(reader: &ReadableStreamDefaultReader, most: u32, enough: impl Fn(&[u8]) -> bool) -> Option<Uint8Array> {
     let mut bytes: Vec<u8> = Vec::new();
     loop {
         let result = wasm_bindgen_futures::JsFuture::from(reader.read()).await.ok()?;
@@ -143,5 +152,8 @@ async fn chunks(reader: &ReadableStreamDefaultReader, most: u32) -> Option<Uint8
             return None;
         }
         bytes.extend(chunk.to_vec());
+        if enough(&bytes) {
+            return Some(Uint8Array::from(bytes.as_slice()));
+        }
     }
 }

@@ -74,15 +74,26 @@ pub(super) fn method_not_allowed(allowed: &str) -> Result<Response> {
 
 /// A page, under the policy that lets in what stands in it and nothing else.
 pub(super) fn page(page: &Page) -> Result<Response> {
-    let lines = vec![
+    response(200, Some(&page.html), page_lines(page))
+}
+
+/// The price, for a person: the same status and the same header, over a page.
+pub(super) fn paywall(challenge: &Challenge, page: &Page, head: bool) -> Result<Response> {
+    let mut lines = common();
+    lines.push((PAYMENT_REQUIRED, challenge.header.clone()));
+    lines.extend(page_lines(page));
+    response(challenge.problem.code.status(), (!head).then_some(&page.html), lines)
+}
+
+fn page_lines(page: &Page) -> Lines {
+    vec![
         ("content-type", "text/html; charset=utf-8".to_owned()),
-        ("content-security-policy", page.policy.clone()),
+        ("content-security-policy", page.policy.to_owned()),
         ("referrer-policy", "no-referrer".to_owned()),
         ("x-content-type-options", "nosniff".to_owned()),
         ("x-frame-options", "DENY".to_owned()),
         ("cache-control", "no-store".to_owned()),
-    ];
-    response(200, Some(page.html), lines)
+    ]
 }
 
 /// Elsewhere on this host; what is asked for here goes no further.

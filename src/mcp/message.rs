@@ -22,7 +22,44 @@ pub enum Message {
         params: Value,
     },
     /// It wants none: a notification, or an answer to the server.
-    Other,
+    Other {
+        /// The notification's.
+        method: Option<String>,
+    },
+}
+
+impl Message {
+    /// Whether headers that say what is in a message (`Mcp-Method`, `Mcp-Name`; intermediaries route by them) say the same.
+    #[must_use]
+    pub fn is_as_said(&self, method: Option<&str>, name: Option<&str>) -> bool {
+        let (own, params) = match self {
+            Self::Request { method, params, .. } => (Some(method.as_str()), Some(params)),
+            Self::Other { method } => (method.as_deref(), None),
+        };
+        let named = |key: &str| params.and_then(|params| params.get(key)?.as_str());
+        method.is_none_or(|said| Some(said) == own)
+            && name.is_none_or(|said| ["name", "uri", "taskId"].iter().any(|key| named(key) == Some(said)))
+    }
+}
+
+/// Whether a body of this type is JSON in UTF-8: some servers decode whatever charset they are told.
+#[must_use]
+pub fn is_json(content_type: Option<&str>) -> bool {
+    let Some(content_type) = content_type else { return true };
+    let mut parts = content_type.split(';').map(str::trim);
+    let kind = parts.next().unwrap_or_default();
+    let utf8 =
+        |value: &str| ["utf-8", "utf8"].iter().any(|known| value.trim().trim_matches('"').eq_ignore_ascii_case(known));
+    let mut charsets =
+        parts.filter_map(|part| part.split_once('=')).filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    kind.eq_ignore_ascii_case("application/json") && charsets.all(|(_, value)| utf8(value))
+}
+
+/// Whether every key is one of these or nothing like one: to some parsers (Go's) `Method` is `method`, and the last one wins.
+fn has_plain_keys<'a>(mut keys: impl Iterator<Item = &'a String>, known: &[&str]) -> bool {
+    // By way of upper case: `ſ` is an `s` then, and by way of lower case the sign for Kelvin a `k`.
+    let fold = |key: &str| key.to_uppercase().to_lowercase();
+    keys.all(|key| known.contains(&key.as_str()) || !known.contains(&fold(key).as_str()))
 }
 
 /// Why bytes are no message, as JSON-RPC counts it.
@@ -62,14 +99,19 @@ pub fn read(bytes: &[u8]) -> Result<Message, NoMessage> {
     if message.get("jsonrpc").is_none_or(|version| version != "2.0") {
         return Err(NoMessage::Malformed);
     }
+    if !has_plain_keys(message.keys(), &["jsonrpc", "id", "method", "params", "result", "error"]) {
+        return Err(NoMessage::Malformed);
+    }
     let params = message.get("params").cloned().unwrap_or_default();
     match (message.get("method"), message.get("id")) {
         (Some(Value::String(method)), Some(id @ (Value::String(_) | Value::Number(_)))) => {
             Ok(Message::Request { id: id.clone(), method: method.clone(), params })
         }
         // A call that wants no answer would be a call that nobody charges.
-        (Some(Value::String(method)), None) if method != CALL => Ok(Message::Other),
-        (None, Some(_)) if message.contains_key("result") || message.contains_key("error") => Ok(Message::Other),
+        (Some(Value::String(method)), None) if method != CALL => Ok(Message::Other { method: Some(method.clone()) }),
+        (None, Some(_)) if message.contains_key("result") || message.contains_key("error") => {
+            Ok(Message::Other { method: None })
+        }
         _ => Err(NoMessage::Malformed),
     }
 }
@@ -86,6 +128,8 @@ pub struct ToolCall {
     pub arguments: BTreeMap<String, Box<RawValue>>,
     /// The payment as its header has it, and whether it is of version 1.
     pub payment: Option<(String, bool)>,
+    /// Whether its result is to be fetched later (revision 2025-11-25, tasks).
+    pub is_task: bool,
 }
 
 #[derive(Deserialize)]
@@ -95,17 +139,24 @@ struct Params {
     arguments: Option<BTreeMap<String, Box<RawValue>>>,
     #[serde(default, rename = "_meta")]
     meta: Option<BTreeMap<String, Box<RawValue>>>,
+    #[serde(default)]
+    task: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
 struct WithParams {
-    params: Params,
+    params: Box<RawValue>,
 }
 
 /// Reads the call in a message that [`read`] has found to be one; nothing where its parameters are none.
 #[must_use]
 pub fn call(bytes: &[u8]) -> Option<ToolCall> {
-    let Params { name, arguments, meta } = serde_json::from_slice::<WithParams>(bytes).ok()?.params;
+    let params = serde_json::from_slice::<WithParams>(bytes).ok()?.params;
+    let members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(params.get()).ok()?;
+    if !has_plain_keys(members.keys(), &["name", "arguments", "_meta", "task"]) {
+        return None;
+    }
+    let Params { name, arguments, meta, task } = serde_json::from_str(params.get()).ok()?;
     if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
         return None;
     }
@@ -117,7 +168,7 @@ pub fn call(bytes: &[u8]) -> Option<ToolCall> {
             Some((encode_header_text(raw.get()), first_version))
         }
     };
-    Some(ToolCall { name, arguments: arguments.unwrap_or_default(), payment })
+    Some(ToolCall { name, arguments: arguments.unwrap_or_default(), payment, is_task: task.is_some() })
 }
 
 /// The message without its payment, for the origin: all else as it was written. What was paid with is nobody's but ours.
@@ -151,7 +202,7 @@ mod tests {
     fn messages_are_read_strictly() {
         let is = |text: &str| match read(text.as_bytes()) {
             Ok(Message::Request { id, method, .. }) => format!("{id} {method}"),
-            Ok(Message::Other) => "other".into(),
+            Ok(Message::Other { .. }) => "other".into(),
             Err(error) => format!("{error:?}"),
         };
         for (text, wanted) in [
@@ -165,6 +216,8 @@ mod tests {
             (r#"{"id":1,"method":"ping"}"#, "Malformed"),
             (r#"[{"jsonrpc":"2.0","id":1,"method":"ping"}]"#, "Batch"),
             (r#"{"jsonrpc":"2.0","id":1,"method":"ping","method":"tools/call"}"#, "Syntax"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call"}"#, "Malformed"),
+            ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\",\"param\u{17f}\":{}}", "Malformed"),
             (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}{}"#, "Syntax"),
             ("\u{feff}{}", "Syntax"),
             ("7", "Malformed"),
@@ -197,8 +250,25 @@ mod tests {
             r#"{"name":"x","arguments":[]}"#,
             r#"{"name":"x","_meta":{"x402/payment":"e30="}}"#,
             r#"{"name":"x","_meta":[]}"#,
+            r#"{"name":"x","Name":"y"}"#,
         ] {
             assert!(!call_of(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn headers_must_say_what_the_message_says() {
+        let said = |text: &str, method, name| read(text.as_bytes()).unwrap().is_as_said(method, name);
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#;
+        assert!(said(call, None, None) && said(call, Some("tools/call"), Some("x")));
+        assert!(!said(call, Some("ping"), None) && !said(call, None, Some("y")));
+        let note = r#"{"jsonrpc":"2.0","method":"notifications/a"}"#;
+        assert!(said(note, Some("notifications/a"), None) && !said(note, None, Some("x")));
+        assert!(is_json(None) && is_json(Some("application/json; charset=\"UTF-8\"")));
+        for other in
+            ["text/plain", "application/json; charset=utf-7", "application/json;charset=utf-8; Charset=utf-16", ""]
+        {
+            assert!(!is_json(Some(other)), "{other}");
         }
     }
 

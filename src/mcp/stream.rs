@@ -17,11 +17,16 @@ pub enum Outcome {
 /// The answer with this id in a body of this type; nothing where it is not there.
 #[must_use]
 pub fn outcome(content_type: &str, body: &str, id: &Value) -> Option<Outcome> {
-    let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    if kind == "text/event-stream" {
+    if is_stream(content_type) {
         return events(body).iter().find_map(|data| answer(data, id));
     }
     answer(body, id)
+}
+
+/// Whether a body of this type is a stream of events.
+#[must_use]
+pub fn is_stream(content_type: &str) -> bool {
+    content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream")
 }
 
 fn answer(text: &str, id: &Value) -> Option<Outcome> {

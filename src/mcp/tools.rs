@@ -128,3 +128,103 @@ fn body(kind: BodyType, argument: &RawValue) -> Result<String, String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Bindings;
+    use crate::mcp::message;
+    use crate::x402::supported::Support;
+    use proptest::prelude::*;
+
+    fn config() -> Config {
+        let vars = json!({
+            "ORIGIN": "https://api.example.com",
+            "PAY_TO": "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
+            "NETWORKS": ["eip155:84532"],
+            "FACILITATORS": ["https://x402.org/facilitator"],
+            "ROUTES": {
+                "GET /w/:city": { "price": "$0.001", "name": "weather", "input": {
+                    "query": { "days": { "type": "integer" }, "tags": { "type": "array" } },
+                    "headers": { "X-Loud": "Yes" }, "required": ["days"] } },
+                "GET /w/dear": "$5",
+                "GET /files/*": { "price": "$0.002", "name": "files", "input": {} },
+                "POST /form": { "price": "$0.01", "name": "form", "input": { "body": { "type": "object" }, "body_type": "form" } },
+                "POST /json/:id": { "price": "$0.01", "name": "json", "input": { "body": { "type": "object" } } },
+            },
+        });
+        let bindings: Bindings = vars.as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+        Config::resolve(&bindings).unwrap()
+    }
+
+    fn ask(config: &Config, name: &str, arguments: &str) -> Result<Asked, String> {
+        let support = Support::default();
+        let catalogue = Catalogue::new(config, &support, "https://host");
+        let call = catalogue.tools().find(|call| call.id == name).unwrap();
+        let message = format!(r#"{{"params":{{"name":"{name}","arguments":{arguments}}}}}"#);
+        asked(config, call, &message::call(message.as_bytes()).unwrap())
+    }
+
+    fn target(config: &Config, name: &str, arguments: &str) -> Result<String, String> {
+        let asked = ask(config, name, arguments)?;
+        Ok(format!("{} {}?{}", asked.method, asked.path, asked.query.unwrap_or_default()))
+    }
+
+    #[test]
+    fn arguments_become_the_request_that_they_name() {
+        let config = config();
+        let asked = |name: &str, arguments: &str| target(&config, name, arguments);
+        assert_eq!(asked("weather", r#"{"city":"são paulo","days":3}"#), Ok("GET /w/s%C3%A3o%20paulo?days=3".into()));
+        // A list is one pair for each of its items, a number stays as it was written.
+        assert_eq!(
+            asked("weather", r#"{"city":"x","days":10000000000000000000000001,"tags":["a&b","c"]}"#),
+            Ok("GET /w/x?days=10000000000000000000000001&tags=a%26b&tags=c".into())
+        );
+        assert_eq!(asked("files", r#"{"path":"a/b c"}"#), Ok("GET /files/a/b%20c?".into()));
+        let form = ask(&config, "form", r#"{"body":{"b":"1 2","a":[1,2]}}"#).unwrap();
+        assert_eq!(form.body, Some(("application/x-www-form-urlencoded", "a=1&a=2&b=1%202".into())));
+        let json = ask(&config, "json", r#"{"id":7,"body":{"n":1.10}}"#).unwrap();
+        assert_eq!((json.path.as_str(), json.body), ("/json/7", Some(("application/json", r#"{"n":1.10}"#.into()))));
+        let loud = ask(&config, "weather", r#"{"city":"x","days":1,"X-Loud":"yes"}"#).unwrap();
+        assert_eq!(loud.headers, [("X-Loud".to_owned(), "yes".to_owned())]);
+    }
+
+    #[test]
+    fn what_is_missing_unknown_or_elsewhere_is_refused() {
+        let config = config();
+        for (name, arguments, why) in [
+            ("weather", r#"{"city":"x"}"#, "\"days\" is missing"),
+            ("weather", r#"{"days":1}"#, "\"city\" is missing"),
+            ("weather", r#"{"city":"x","days":1,"colour":1}"#, "no argument \"colour\""),
+            ("weather", r#"{"city":"dear","days":1}"#, "another route's"),
+            ("weather", r#"{"city":"DEAR","days":1}"#, "another route's"),
+            ("weather", r#"{"city":"a/b","days":1}"#, "no part of the path"),
+            ("weather", r#"{"city":"..","days":1}"#, "no part of the path"),
+            ("weather", r#"{"city":"","days":1}"#, "no part of the path"),
+            ("weather", r#"{"city":["x"],"days":1}"#, "no part of the path"),
+            ("weather", r#"{"city":"x","days":{}}"#, "no part of a query"),
+            ("weather", r#"{"city":"x","days":1,"X-Loud":"a\r\nb: c"}"#, "no header"),
+            ("files", r#"{"path":"a/../b"}"#, "no part of the path"),
+            ("form", r#"{"body":[1]}"#, "plain values"),
+            ("json", r#"{"id":1}"#, "\"body\" is missing"),
+        ] {
+            let refused = ask(&config, name, arguments).unwrap_err();
+            assert!(refused.contains(why), "{arguments}: {refused}");
+        }
+    }
+
+    proptest! {
+        // Whatever a stranger calls a city, what is called is the route that was priced.
+        #[test]
+        fn no_argument_leads_to_another_price(city in ".{0,16}", days in ".{0,8}") {
+            let config = config();
+            let arguments = json!({ "city": city, "days": days }).to_string();
+            if let Ok(asked) = ask(&config, "weather", &arguments) {
+                let path = CanonicalPath::new(&asked.path).unwrap();
+                let route = config.route("GET", &path).unwrap().unwrap();
+                prop_assert_eq!(route.pattern.as_str(), "GET /w/:city");
+                prop_assert_eq!(path.segments().len(), 2);
+            }
+        }
+    }
+}

@@ -27,9 +27,11 @@ pub fn of_call(about: &About, method: &str) -> Option<Value> {
     ]);
     let mut required = vec!["type", "method"];
     if let Some(taken) = &about.input {
+        let body = taken.body.as_ref().filter(|_| WITH_BODY.contains(&method));
         for (key, schemas) in [("queryParams", &taken.query), ("pathParams", &taken.path), ("headers", &taken.headers)]
         {
-            if schemas.is_empty() {
+            // An empty query says that nothing is taken; without it nothing would be said of the input at all.
+            if schemas.is_empty() && (body.is_some() || key != "queryParams") {
                 continue;
             }
             let wanted: Vec<&String> =
@@ -40,7 +42,7 @@ pub fn of_call(about: &About, method: &str) -> Option<Value> {
                 json!({ "type": "object", "properties": schemas, "required": wanted, "additionalProperties": false }),
             );
         }
-        if let Some((kind, schema)) = taken.body.as_ref().filter(|_| WITH_BODY.contains(&method)) {
+        if let Some((kind, schema)) = body {
             input.insert("bodyType".to_owned(), kind.bazaar().into());
             input.insert("body".to_owned(), sample("body", schema).unwrap_or_default());
             properties.insert("bodyType".to_owned(), json!({ "type": "string", "enum": [kind.bazaar()] }));
@@ -76,19 +78,18 @@ pub fn of_tool(about: &About, name: &str, description: &str) -> Option<Value> {
 
 fn extension(about: &About, input: &Map<String, Value>, properties: &Map<String, Value>, required: &[&str]) -> Value {
     let mut info = json!({ "input": input });
-    let mut parts = json!({
-        "input": { "type": "object", "properties": properties, "required": required, "additionalProperties": false },
-    });
-    if let Some((example, schema)) = given(about) {
+    let given = given(about);
+    if let Some((example, _)) = &given {
         put(&mut info, "output", json!({ "type": "json", "example": example }));
-        put(
-            &mut parts,
-            "output",
-            json!({
-                "type": "object", "properties": { "type": { "type": "string" }, "example": schema }, "required": ["type"],
-            }),
-        );
     }
+    // Also where nothing is said of it: validators of catalogues look for it.
+    let schema = given.map_or_else(|| json!({}), |(_, schema)| schema);
+    let parts = json!({
+        "input": { "type": "object", "properties": properties, "required": required, "additionalProperties": false },
+        "output": {
+            "type": "object", "properties": { "type": { "type": "string" }, "example": schema }, "required": ["type"],
+        },
+    });
     json!({
         "info": info,
         "schema": {

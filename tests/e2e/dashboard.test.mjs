@@ -2,17 +2,14 @@
 // leaves no key in a log and says nothing in the browser's console.
 
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { authorize, call, startStack, until } from './helpers.mjs';
+import { assertSelfContained, fits, openPage as openQuietPage, shoot, text } from './pages.mjs';
 import { ADMIN_TOKEN } from './payers.mjs';
 import { startBrowser } from './stack/browser.mjs';
-import { ROOT, sleep, stopEverything } from './stack/processes.mjs';
+import { sleep, stopEverything } from './stack/processes.mjs';
 import { startWorker } from './stack/worker.mjs';
 
-const SHOTS = join(ROOT, 'tests/e2e/.run/screenshots');
 const MOST_BYTES = 40 * 1024;
 const BALANCE = 5;
 
@@ -28,7 +25,6 @@ const worker = await startWorker({
   secrets: { KEY_SECRET: 'a-secret-of-32-characters-or-so-', ADMIN_TOKEN },
 });
 const origin = new URL(worker.url).origin;
-mkdirSync(SHOTS, { recursive: true });
 
 const bearer = (key) => ({ authorization: `Bearer ${key}` });
 
@@ -55,61 +51,18 @@ async function creditsOf(key) {
   return response.json();
 }
 
-/** A page of its own, and all that it said and asked for. `close` asserts that it kept quiet and stayed at home. */
-async function openPage({ width = 1180, height = 900, colorScheme = 'light', ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width, height }, colorScheme, ...options });
-  const page = await context.newPage();
-  const said = [];
-  const asked = [];
-  page.on('console', (message) => said.push(`${message.type()}: ${message.text()}`));
-  page.on('pageerror', (error) => said.push(`thrown: ${error.stack ?? error}`));
-  page.on('crash', () => said.push('the page crashed'));
-  context.on('request', (request) => asked.push(request.url()));
-  const close = async () => {
-    assert.deepEqual(said, [], 'the console is not empty');
-    assert.deepEqual(asked.filter((url) => !/^(data|about):/.test(url) && new URL(url).origin !== origin), [], 'a request left the origin');
-    await context.close();
-  };
-  return Object.assign(page, { said, asked, finish: close });
-}
+const openPage = (options) => openQuietPage(browser, origin, options);
 
-const text = (page, selector) => page.locator(selector).textContent();
 /** Waits for the number under "credits left". */
 const shows = (page, number, timeout = 30_000) =>
   page.waitForFunction((wanted) => document.getElementById('available').textContent === wanted, String(number), { timeout });
-
-async function shoot(page, name) {
-  const path = join(SHOTS, `${name}.png`);
-  await page.screenshot({ path, fullPage: true, animations: 'disabled' });
-  console.log(`screenshot: ${path}`);
-}
-
-const fits = async (page, what) => {
-  const { scroll, inner } = await page.evaluate(() => ({ scroll: document.documentElement.scrollWidth, inner: innerWidth }));
-  assert.ok(scroll <= inner, `${what}: ${scroll} px of content in ${inner} px`);
-};
 
 test('the page as it is served: small, alone, and under a policy that names its very script and style', async () => {
   const { key } = await buyKey();
   const response = await call(worker.url, '/dashboard');
   assert.equal(response.status, 200, response.text);
-  const { headers, text: html } = response;
-  assert.match(headers['content-type'], /^text\/html\b/);
   assert.ok(response.body.length < MOST_BYTES, `${response.body.length} bytes`);
-  assert.equal(headers['referrer-policy'], 'no-referrer');
-  assert.equal(headers['x-content-type-options'], 'nosniff');
-  const policy = headers['content-security-policy'];
-  assert.doesNotMatch(policy, /unsafe|\*|https?:/);
-  for (const directive of ["default-src 'none'", "connect-src 'self'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"]) {
-    assert.ok(policy.includes(directive), `${directive} in ${policy}`);
-  }
-  for (const [tag, name] of [['script', 'script-src'], ['style', 'style-src']]) {
-    const inline = [...html.matchAll(new RegExp(`<${tag}>(.*?)</${tag}>`, 'gs'))].map(([, source]) => source);
-    assert.equal(inline.length, 1, `${inline.length} × <${tag}>`);
-    const hash = createHash('sha256').update(inline[0]).digest('base64');
-    assert.ok(policy.includes(`${name} 'sha256-${hash}'`), `the hash of <${tag}> in ${policy}`);
-  }
-  assert.doesNotMatch(html, /innerHTML|insertAdjacentHTML|document\.write|\beval\b|\son[a-z]+=|\sstyle=|\ssrc=/);
+  assertSelfContained(response);
 
   // The bookmark that a person may make of a key's address: the key leaves the path before anything is drawn.
   const bookmark = await call(worker.url, `/dashboard/${key}`);

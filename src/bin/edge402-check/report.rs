@@ -84,6 +84,23 @@ fn table(config: &Config) -> String {
         provers(config)
     ));
     text.push_str(&packages(config));
+    text.push_str(&tools(config));
+    text
+}
+
+/// What the tools of the origin's MCP server cost.
+fn tools(config: &Config) -> String {
+    let Some(tools) = &config.tools else { return String::new() };
+    let mut text = format!("Tools of the origin's MCP server at {}:\n", tools.path);
+    for (name, terms) in tools.priced() {
+        let settle = match terms.settle {
+            Settle::After => "after",
+            Settle::Before => "before",
+            Settle::Deferred => "deferred",
+        };
+        let name = if name == "*" { "every other" } else { name };
+        text.push_str(&format!("  {name}  {}, settled {settle}\n", terms.price));
+    }
     text
 }
 

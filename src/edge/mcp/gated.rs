@@ -6,18 +6,41 @@ use super::{Called, ToolSale, content_of, facts_of, read, rpc_error, sell};
 use crate::config::{ToolPrice, Tools};
 use crate::gate::Decision;
 use crate::http::path::CanonicalPath;
+use crate::mcp::answer;
 use crate::mcp::message::{self, CALL, Message};
 use js_sys::Uint8Array;
-use web_sys::Response;
+use serde_json::Value;
+use web_sys::{Headers, Request, RequestInit, Response};
 use worker::Result;
 
+/// By which a client asks a server to say again what a stream has said: also the result of a call that was not paid in the
+/// end, which we have held back and the server has not.
+const RESUMES: &str = "last-event-id";
+
 pub(super) async fn answer(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {
+    let headers = Headers::new_with_headers(&visit.request.headers())?;
+    if !headers.has(RESUMES)? {
+        return gated(visit, tools, path).await;
+    }
+    headers.delete(RESUMES)?;
+    let init = RequestInit::new();
+    init.set_headers(&headers);
+    let request = Request::new_with_request_and_init(visit.request, &init)?;
+    gated(&Visit { request: &request, ..*visit }, tools, path).await
+}
+
+async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {
     if let Some(method) = &visit.facts.preflight_for {
         let wanted = visit.request.headers().get("access-control-request-headers")?;
         return respond::preflight(method, wanted.as_deref());
     }
     match visit.facts.method.as_str() {
         // Streams from the server, and the end of a session: no message goes to the origin by them.
+        "GET" | "HEAD" | "DELETE" if carries_a_message(visit)? => {
+            return rpc_refusal(
+                "messages are sent by POST: neither as the body of another method nor over a WebSocket",
+            );
+        }
         "GET" | "HEAD" | "DELETE" => return visit.unpriced(Decision::PassThrough).await,
         "POST" => {}
         // An origin that takes messages by another method would take them past the gate.
@@ -27,6 +50,11 @@ pub(super) async fn answer(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPat
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
+    let headers = visit.request.headers();
+    let (said_method, said_name) = (headers.get("mcp-method")?, headers.get("mcp-name")?);
+    if !message.is_as_said(said_method.as_deref(), said_name.as_deref()) {
+        return rpc_refusal("Mcp-Method and Mcp-Name say something else than the message");
+    }
     let id = match message {
         Message::Request { id, method, .. } if method == CALL => id,
         _ => return pass(visit, &bytes).await,
@@ -41,6 +69,10 @@ pub(super) async fn answer(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPat
     match tools.price(&tool.name, visit.config.unrouted) {
         ToolPrice::Unknown => rpc_error(&route, &id, -32_602, "there is no such tool"),
         ToolPrice::Free => pass(visit, forwarded.as_bytes()).await,
+        // Its result could be fetched by other messages, which cost nothing.
+        ToolPrice::Priced(_) if tool.is_task => {
+            rpc_error(&route, &id, -32_602, "a tool that costs something is not called as a task")
+        }
         ToolPrice::Priced(terms) => {
             let content = content_of(&tool);
             let sale = ToolSale {
@@ -52,6 +84,17 @@ pub(super) async fn answer(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPat
             sell(&Visit { facts: &facts, tool: Some(&sale), ..*visit }, &id, terms, path).await
         }
     }
+}
+
+/// What an origin would take for a message, and what we have not read.
+fn carries_a_message(visit: &Visit<'_>) -> Result<bool> {
+    let headers = visit.request.headers();
+    let length = headers.get("content-length")?.is_some_and(|length| length.trim() != "0");
+    Ok(length || visit.request.body().is_some() || headers.has("transfer-encoding")? || headers.has("upgrade")?)
+}
+
+fn rpc_refusal(message: &str) -> Result<Response> {
+    respond::json(400, &answer::error(&Value::Null, -32_600, message))
 }
 
 async fn pass(visit: &Visit<'_>, body: &[u8]) -> Result<Response> {

@@ -15,6 +15,7 @@ use crate::http::headers::{
     PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_CREDITS_CHARGED, X_CREDITS_REMAINING, X_PAYMENT_RESPONSE,
 };
 use crate::http::path::CanonicalPath;
+use crate::json::put;
 use crate::mcp::answer::{self, OUTCOME};
 use crate::mcp::message::{self, Message, ToolCall};
 use alloy_primitives::keccak256;
@@ -51,22 +52,32 @@ pub(super) struct ToolSale<'a> {
 
 /// Answers, if the path is an MCP server's.
 pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
-    let path = CanonicalPath::new(&visit.facts.path).ok()?;
-    if let Some(tools) = visit.config.tools.as_ref().filter(|tools| tools.is_at(&path)) {
-        return Some(gated::answer(visit, tools, &path).await);
+    if let Some(tools) = &visit.config.tools {
+        let path = CanonicalPath::new(&visit.facts.path).ok()?;
+        // A route below it is what its operator has priced by name.
+        let below = tools.is_above(&path) && !visit.config.route(&visit.facts.method, &path).is_ok_and(|r| r.is_some());
+        if tools.is_at(&path) || below {
+            return Some(gated::answer(visit, tools, &path).await);
+        }
     }
-    let placement =
-        visit.config.discovery.at(&visit.facts.path).filter(|placement| placement.document == Document::Mcp)?;
+    let placement = visit.config.discovery.at(&visit.facts.path)?;
+    if placement.document != Document::Mcp {
+        return None;
+    }
     own::answer(visit, placement).await
 }
 
 /// A message of at most [`MOST_MESSAGE`] bytes, or the answer to one that is none.
 async fn read(visit: &Visit<'_>) -> std::result::Result<(Vec<u8>, Message), Result<Response>> {
     let refuse = |error: &Value| Err(respond::json(400, error));
-    // Packed, it would be one thing to us and another to the origin.
-    let packed = visit.request.headers().get("content-encoding").ok().flatten();
+    // Packed, or in other letters, it would be one thing to us and another to the origin.
+    let headers = visit.request.headers();
+    let packed = headers.get("content-encoding").ok().flatten();
     if packed.is_some_and(|coding| !coding.eq_ignore_ascii_case("identity")) {
         return refuse(&answer::error(&Value::Null, -32_600, "send the message as it is, without Content-Encoding"));
+    }
+    if !message::is_json(headers.get("content-type").ok().flatten().as_deref()) {
+        return refuse(&answer::error(&Value::Null, -32_600, "send the message as application/json, in UTF-8"));
     }
     let Some(body) = visit.request.body() else {
         return refuse(&message::NoMessage::Syntax.error());
@@ -113,13 +124,21 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
     let header = |name: &str| headers.get(name).ok().flatten();
     let kind = header("content-type").unwrap_or_default();
     let body = match sold.body() {
-        Some(body) => replay::read_up_to(body, outcome::MOST_ANSWER.saturating_mul(2), replay::BODY_SECONDS).await,
+        // Our own, and in memory: a limit here would lose what is paid for.
+        Some(body) => replay::read_up_to(body, u32::MAX, replay::BODY_SECONDS).await,
         None => None,
     };
     let body = body.map(|bytes| bytes.to_vec()).unwrap_or_default();
     let json: Value = serde_json::from_slice(&body).unwrap_or_default();
     let mut result: Map<String, Value> = if let Some(challenge) = header(PAYMENT_REQUIRED).as_deref().and_then(decoded)
     {
+        // The problem beside the price, as in the body over HTTP: an agent acts on its code, or on what credits lack.
+        let mut challenge = challenge;
+        for (name, value) in json.as_object().into_iter().flatten() {
+            if challenge.get(name).is_none() {
+                put(&mut challenge, name, value.clone());
+            }
+        }
         answer::refusal(&challenge)
     } else if kind == OUTCOME {
         if let Some(error) = json.get("error") {
@@ -127,7 +146,12 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
         }
         json.get("result").and_then(Value::as_object).cloned().unwrap_or_default()
     } else if kind == "application/problem+json" {
-        answer::refusal(&json)
+        let mut problem = json;
+        // A client of tools sees no header.
+        if let Some(seconds) = header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()) {
+            put(&mut problem, "retryAfter", seconds);
+        }
+        answer::refusal(&problem)
     } else {
         answer::of_http(sold.status(), &kind, &body)
     };
@@ -141,7 +165,7 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
 
 fn reply(message: &Value, headers: &web_sys::Headers) -> Result<Response> {
     let response = respond::json(200, message)?;
-    for name in [SESSION, "idempotent-replayed"] {
+    for name in [SESSION, "idempotent-replayed", "retry-after"] {
         if let Some(value) = headers.get(name)? {
             response.headers().set(name, &value)?;
         }

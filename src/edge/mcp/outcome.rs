@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use web_sys::{Headers, Response, ResponseInit};
 
 /// The longest answer of a tool: it is one JSON text, held whole.
-pub(in crate::edge) const MOST_ANSWER: u32 = 4 * 1024 * 1024;
+const MOST_ANSWER: u32 = 4 * 1024 * 1024;
 /// A tool that ran and failed; not charged.
 const FAILED: u16 = 422;
 
@@ -20,7 +20,16 @@ pub(in crate::edge) async fn outcome(called: &Called, answer: &Response, seconds
     let kind = answer.headers().get("content-type").ok().flatten().unwrap_or_default();
     let bytes = match answer.body() {
         Some(body) => {
-            let whole = replay::read_up_to(body, MOST_ANSWER, seconds).await;
+            // A server may leave its stream open behind the answer.
+            let enough = |read: &[u8]| match called {
+                Called::Server(id) => {
+                    stream::is_stream(&kind)
+                        && [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"].iter().any(|end| read.ends_with(end))
+                        && stream::outcome(&kind, &String::from_utf8_lossy(read), id).is_some()
+                }
+                Called::Route => false,
+            };
+            let whole = replay::read_until(body, MOST_ANSWER, seconds, enough).await;
             whole.ok_or_else(|| broken("a tool's answer broke off, took too long, or is over 4 MiB"))?.to_vec()
         }
         None => Vec::new(),

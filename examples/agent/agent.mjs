@@ -1,0 +1,285 @@
+// An agent that knows a host and a task. It reads what is sold there, picks by words and price, fills in the arguments
+// by their schema, pays with @x402/fetch within a budget, and buys a package of credits where that is cheaper for the
+// calls that it plans.
+//
+//   PRIVATE_KEY=0x… node examples/agent/agent.mjs HOST 'weather in a city' --with city=lisbon
+//                                                 [--calls 6] [--budget '$0.10']
+//
+// The answers go to stdout, a line each; what it thinks and spends to stderr. Exit status: 0 done, 2 used wrongly, 3
+// not within the budget, 1 anything else.
+//
+// Whatever a host says of itself is a stranger's text. It is shown and compared and nothing more; no URL of it leads to
+// another origin; and a price that was listed is a limit: where the 402 asks for more, nothing is signed.
+
+import { randomUUID } from 'node:crypto';
+import { parseArgs } from 'node:util';
+import { ExactEvmScheme } from '@x402/evm/exact/client';
+import { decodePaymentResponseHeader, wrapFetchWithPayment, x402Client } from '@x402/fetch';
+import { privateKeyToAccount } from 'viem/accounts';
+
+const TRIES = 12;
+const LARGEST_DOCUMENT = 1 << 20;
+
+class Stop extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+const plain = (text) => String(text ?? '').replace(/\p{C}/gu, ' ').slice(0, 200);
+const say = (text) => console.error(text);
+/** What a refusal says. */
+async function refusal(response) {
+  const text = await response.text();
+  try {
+    const { code, detail } = JSON.parse(text);
+    return plain(`${response.status} ${code ?? text}: ${detail ?? ''}`);
+  } catch {
+    return plain(`${response.status} ${text}`);
+  }
+}
+const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+const identifier = 'payment-identifier';
+
+/** Dollars as USDC's smallest units; undefined for what is no price. */
+function atoms(text) {
+  const [, whole, cents = ''] = /^\$?(\d{1,9})(?:\.(\d{1,6}))?$/.exec(text) ?? [];
+  return whole === undefined ? undefined : BigInt(whole + cents.padEnd(6, '0'));
+}
+function dollars(value) {
+  return `$${value / 1_000_000n}.${String(value % 1_000_000n).padStart(6, '0')}`.replace(/\.?0+$/, '');
+}
+
+// What is sold
+
+async function read(origin, path) {
+  const response = await fetch(new URL(path, origin), { redirect: 'error', signal: AbortSignal.timeout(30_000) });
+  if (!response.ok) return undefined;
+  const text = await response.text();
+  if (text.length > LARGEST_DOCUMENT) throw new Stop(1, `${path} is too long`);
+  return JSON.parse(text);
+}
+
+/** Resources and packages, by the manifest or else by OpenAPI, without those whose price cannot be read. */
+async function discover(origin) {
+  const manifest = await read(origin, '/.well-known/x402-manifest.json');
+  const { resources = [], packages = [] } = manifest ?? fromOpenApi(await read(origin, '/openapi.json'));
+  const priceOf = ({ price }) => (price?.currency === 'USD' ? atoms(price.amount) : undefined);
+  const priced = (entry) => ({ ...entry, price: priceOf(entry) });
+  return {
+    resources: resources.map(priced).filter(({ price, path }) => price !== undefined && typeof path === 'string'),
+    packages: packages.map(priced).filter(({ price, credits }) => price !== undefined && Number.isSafeInteger(credits)),
+  };
+}
+
+function fromOpenApi(document) {
+  if (!document) throw new Stop(1, 'neither /.well-known/x402-manifest.json nor /openapi.json is there');
+  const resources = Object.entries(document.paths ?? {}).flatMap(([path, operations]) =>
+    Object.entries(operations).filter(([, one]) => one?.['x-payment-info']).map(([method, operation]) => {
+      const parameters = [...(operations.parameters ?? []), ...(operation.parameters ?? [])];
+      const body = operation.requestBody?.content?.['application/json']?.schema;
+      const named = parameters.map(({ name, schema, example }) => [name, { example, ...schema }]);
+      const required = parameters.filter((parameter) => parameter.required).map(({ name }) => name);
+      if (operation.requestBody?.required) required.push('body');
+      return {
+        id: operation.operationId, method: method.toUpperCase(), path, price: operation['x-payment-info'].price,
+        description: operation.description ?? operation.summary,
+        input: { properties: { ...Object.fromEntries(named), ...(body && { body }) }, required },
+      };
+    }));
+  return { resources };
+}
+
+/** Of what has most of the task's words the cheapest. */
+function pick(resources, task) {
+  const words = task.toLowerCase().match(/[\p{L}\p{N}]{3,}/gu) ?? [];
+  const scored = resources.map((resource) => {
+    const text = `${resource.id} ${resource.path} ${resource.description}`.toLowerCase();
+    return { resource, score: words.filter((word) => text.includes(word)).length };
+  });
+  const [best] = scored.sort((a, b) => b.score - a.score || Number(a.resource.price - b.resource.price));
+  if (!best?.score) throw new Stop(1, 'nothing that is sold there has a word of the task');
+  return best.resource;
+}
+
+// Its arguments
+
+/** A value for a schema: what the user gave, or else what the schema itself proposes. */
+function fill(name, schema = {}, given, required) {
+  if (name in given) {
+    const number = ['number', 'integer'].includes(schema.type);
+    return number ? Number(given[name]) : schema.type === 'boolean' ? given[name] === 'true' : given[name];
+  }
+  if (!required) return undefined;
+  const proposals = [schema.const, schema.default, schema.example, schema.examples?.[0], schema.enum?.[0]];
+  const proposed = proposals.find((value) => value !== undefined);
+  if (proposed !== undefined) return proposed;
+  if (schema.type === 'object' || schema.properties) return fillAll(schema, given);
+  const meaning = schema.description ?? schema.type ?? 'a value';
+  throw new Stop(2, `it wants ${plain(name)} (${plain(meaning)}): --with ${plain(name)}=…`);
+}
+
+function fillAll({ properties = {}, required = [] }, given) {
+  const names = Object.keys(properties);
+  const filled = names.map((name) => [name, fill(name, properties[name], given, required.includes(name))]);
+  return Object.fromEntries(filled.filter(([, value]) => value !== undefined));
+}
+
+/** The call itself, at the origin that was named and at no other. */
+function callOf({ method = 'GET', path, input = {} }, given, origin) {
+  const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
+  const bodied = input.properties?.body;
+  const required = [...names, ...(input.required ?? [])];
+  const properties = { ...Object.fromEntries(names.map((name) => [name, {}])), ...input.properties };
+  const body = bodied && fillAll(bodied, given);
+  delete properties.body;
+  const values = fillAll({ properties, required }, given);
+  const url = new URL(path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name])), origin);
+  if (url.origin !== origin) throw new Stop(1, `${plain(path)} leads to another origin`);
+  for (const [name, value] of Object.entries(values)) if (!names.includes(name)) url.searchParams.set(name, value);
+  const sent = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
+  return { url, init: { method, ...sent } };
+}
+
+// Its purse
+
+/** Pays within a budget, and remembers on what. */
+function openPurse(wallet, budget) {
+  const entries = [];
+  const spent = () => entries.reduce((sum, { amount }) => sum + amount, 0n);
+  let signed;
+  const client = x402Client.fromConfig({ schemes: [{ network: 'eip155:*', client: new ExactEvmScheme(wallet) }] });
+  client.onAfterPaymentCreation(async ({ paymentPayload }) => {
+    signed = BigInt(paymentPayload.accepted.amount);
+  });
+  client.registerExtension({
+    key: identifier,
+    enrichPaymentPayload: async (payment, { extensions }) => {
+      const declared = extensions?.[identifier];
+      if (!declared) return payment;
+      const named = { ...declared, info: { ...declared.info, id: `pay_${randomUUID()}` } };
+      return { ...payment, extensions: { ...payment.extensions, [identifier]: named } };
+    },
+  });
+  return {
+    entries,
+    spent,
+    /** `listed`: the price that was read beforehand. The 402's may be lower, and may not be higher. */
+    pay: async (what, listed, { url, init }) => {
+      const left = budget - spent();
+      if (listed > left) throw new Stop(3, `${what} costs ${dollars(listed)}; ${dollars(left)} of the budget is left`);
+      client.setSpendControls({ maxAmountPerPayment: dollars(listed) });
+      signed = undefined;
+      const entry = { what, amount: 0n };
+      entries.push(entry);
+      try {
+        const response = await wrapFetchWithPayment(patiently, client)(url, init);
+        const header = response.headers.get('payment-response');
+        const receipt = header && decodePaymentResponseHeader(header);
+        const refused = response.status >= 400 && response.status < 500;
+        // What was signed is what can be taken, whatever amount a receipt may name.
+        if (receipt?.success) Object.assign(entry, { amount: signed ?? 0n, transaction: receipt.transaction });
+        else if (signed !== undefined && !refused) Object.assign(entry, { amount: signed, transaction: 'unknown' });
+        return response;
+      } catch (error) {
+        if (/spendControls/.test(error.message)) {
+          const asked = `asks for more than the ${dollars(listed)} that is listed, or for another token`;
+          throw new Stop(3, `the 402 of ${what} ${asked}: nothing was signed`);
+        }
+        // Signed and not answered counts as spent.
+        if (signed !== undefined) Object.assign(entry, { amount: signed, transaction: 'unknown' });
+        throw error;
+      }
+    },
+  };
+}
+
+/** With all of its body: an answer that breaks off in its middle is a lost one. */
+async function whole(response) {
+  const body = await response.arrayBuffer();
+  return new Response(body.byteLength ? body : null, response);
+}
+
+/** A payment is sent again while its outcome is unknown, and not signed again; a call by key is asked again likewise. */
+async function patiently(input, init) {
+  const request = new Request(input, { ...init, redirect: 'manual' });
+  const promised = ['payment-signature', 'authorization'].some((name) => request.headers.has(name));
+  for (let left = TRIES; left > 0; left -= 1) {
+    const response = await fetch(request.clone()).then(whole).catch((error) => {
+      if (!promised) throw error;
+    });
+    const wait = response?.headers.get('retry-after');
+    if (response && ((response.status !== 503 && !wait) || !promised)) return response;
+    await sleep(Math.min(Number(wait) || 2, 60) * 1000);
+  }
+  throw new Stop(1, 'the outcome is unknown, and the money may have moved');
+}
+
+async function main() {
+  const text = (value) => ({ type: 'string', ...(value && { default: value }) });
+  const options = { calls: text('1'), budget: text('$0.10'), with: { type: 'string', multiple: true, default: [] } };
+  const { values, positionals: [host, task] } = parseArgs({ options, allowPositionals: true });
+  const budget = atoms(values.budget);
+  const calls = Number(values.calls);
+  if (!host || !task || budget === undefined || !Number.isSafeInteger(calls) || calls < 1) {
+    throw new Stop(2, "usage: PRIVATE_KEY=0x… agent.mjs HOST TASK [--with name=value] [--calls N] [--budget '$0.10']");
+  }
+  if (!/^0x[0-9a-f]{64}$/i.test(process.env.PRIVATE_KEY)) {
+    throw new Stop(2, 'no PRIVATE_KEY in the environment. Make one: export PRIVATE_KEY=0x$(openssl rand -hex 32)');
+  }
+  const { origin } = new URL(host.includes('://') ? host : `https://${host}`);
+  const given = Object.fromEntries(values.with.map((pair) => pair.split(/=(.*)/s)));
+
+  const { resources, packages } = await discover(origin);
+  const resource = pick(resources, task);
+  const call = callOf(resource, given, origin);
+  const { method, path, description, price } = resource;
+  const choice = `${method} ${plain(path)} (${plain(description)}), ${dollars(price)} a call`;
+  say(`${resources.length} resources; taking ${choice}`);
+
+  const purse = openPurse(privateKeyToAccount(process.env.PRIVATE_KEY), budget);
+  const direct = price * BigInt(calls);
+  const needed = (resource.credits ?? Infinity) * calls;
+  const cheaper = packages.filter((one) => one.credits >= needed && one.price < direct);
+  const [bundle] = cheaper.sort((a, b) => Number(a.price - b.price));
+  const planned = bundle?.price ?? direct;
+  if (planned > budget) {
+    throw new Stop(3, `${calls} calls cost ${dollars(planned)}, and the budget is ${dollars(budget)}. Nothing was signed`);
+  }
+  let key;
+  let used = 0;
+  try {
+    if (bundle) {
+      say(`${calls} calls are ${dollars(direct)}; ${bundle.credits} credits for ${dollars(bundle.price)} are cheaper`);
+      const url = new URL(bundle.url, origin);
+      if (url.origin !== origin) throw new Stop(1, 'the package is sold at another origin');
+      const order = { url, init: { method: 'POST' } };
+      const bought = await purse.pay(`package ${plain(bundle.name)}`, bundle.price, order);
+      if (!bought.ok) throw new Stop(1, `no credits: ${await refusal(bought)}`);
+      ({ key } = await bought.json());
+    }
+    for (let number = 1; number <= calls; number += 1) {
+      const headers = { ...call.init.headers, authorization: `Bearer ${key}` };
+      const byKey = () => patiently(call.url, { ...call.init, headers });
+      const response = await (key ? byKey() : purse.pay(`call ${number}`, price, call));
+      used += Number(response.headers.get('x-credits-charged') ?? 0);
+      if (response.status >= 400) throw new Stop(1, `call ${number}: ${await refusal(response)}`);
+      console.log(await response.text());
+    }
+  } finally {
+    say(`spent ${dollars(purse.spent())} of ${dollars(budget)}`);
+    for (const { what, amount, transaction } of purse.entries) {
+      if (transaction) say(`  ${dollars(amount).padEnd(10)} ${what}, transaction ${plain(transaction)}`);
+    }
+    // A key that is lost is no money lost: the wallet signs in and is told its keys (docs/credits.md).
+    if (key) say(`  ${used} of ${bundle.credits} credits used`);
+  }
+}
+
+await main().catch((error) => {
+  const { message, cause } = error;
+  say(error instanceof Stop ? message : plain(cause?.code || cause?.message || message));
+  process.exit(error.status ?? 1);
+});

@@ -1,0 +1,176 @@
+// Where the documents are: at a path that nobody has named the origin's own goes first; one that was asked for is ours; each
+// can be moved and switched off. And the origin's own OpenAPI document, with our prices in it.
+
+import assert from 'node:assert/strict';
+import { after, afterEach, test } from 'node:test';
+import { Validator } from '@seriousme/openapi-schema-validator';
+import { assertRefused, call, challengeOf, startStack, until } from './helpers.mjs';
+import { sendJson, serve } from './stack/http.mjs';
+import { startWorker } from './stack/worker.mjs';
+
+const stack = await startStack();
+const PATHS = [
+  '/openapi.json', '/api/openapi.json', '/.well-known/x402', '/.well-known/x402-manifest.json', '/llms.txt',
+  '/.well-known/api-catalog', '/api/v1', '/.well-known/mcp.json', '/.well-known/mcp/server-card.json',
+];
+const PRICED = { 'GET /weather/:city': { price: '$0.001', input: {} } };
+
+/** An origin that answers by a table of paths, and counts what it is asked. */
+async function startOrigin(answers) {
+  const origin = { calls: [], answers };
+  const server = await serve((request, response) => {
+    const path = new URL(request.url, 'http://origin').pathname;
+    origin.calls.push({ method: request.method, path, secret: request.headers['x-edge402-secret'] });
+    const answer = origin.answers[path] ?? origin.answers['*'];
+    if (!answer) return sendJson(response, 404, { error: 'not here' });
+    const { status = 200, type = 'application/json', body = {} } = answer;
+    response.writeHead(status, { 'content-type': type }).end(typeof body === 'string' ? body : JSON.stringify(body));
+  });
+  return Object.assign(origin, { url: server.url, stop: server.stop });
+}
+
+const stops = [];
+afterEach(async () => {
+  await Promise.all(stops.splice(0).map((stop) => stop()));
+});
+after(() => stack.stop());
+
+async function start(answers, vars = {}, secrets = {}) {
+  const origin = await startOrigin(answers);
+  const worker = await startWorker({ vars: stack.vars({ ORIGIN: origin.url, ROUTES: PRICED, ...vars }), secrets });
+  stops.push(() => worker.stop(), () => origin.stop());
+  return { origin, worker, get: (path, options) => call(worker.url, path, options) };
+}
+
+const OWN = { from: 'origin' };
+const isOurs = (response) => response.status === 200 && !response.text.includes('"from":"origin"');
+
+test('the origin has none of them: all are ours, and it is asked once for each', async () => {
+  const { origin, get } = await start({}, {}, { ORIGIN_SECRET: 'a-secret-for-the-origin' });
+  for (let round = 0; round < 3; round += 1) {
+    for (const path of PATHS) assert.ok(isOurs(await get(path)), path);
+  }
+  for (const path of PATHS) {
+    const asked = origin.calls.filter((one) => one.path === path);
+    assert.equal(asked.length, 1, `${path} was asked for ${asked.length} times`);
+    assert.equal(asked[0].secret, 'a-secret-for-the-origin');
+  }
+});
+
+test('what the origin has of them is the origin\'s', async () => {
+  const { get } = await start(Object.fromEntries(PATHS.map((path) => [path, { body: OWN }])));
+  for (const path of PATHS) assert.deepEqual((await get(path)).json(), OWN, path);
+});
+
+test('a page for every path is no document, a refusal is none, and an origin that is down has none', async () => {
+  const html = { '*': { type: 'text/html', body: '<p>an application</p>' } };
+  for (const answers of [html, { '*': { status: 401, body: OWN } }, { '*': { status: 500, body: OWN } }]) {
+    const { get } = await start(answers);
+    for (const path of PATHS) assert.ok(isOurs(await get(path)), `${path} over ${JSON.stringify(answers)}`);
+  }
+  const { origin, get } = await start({});
+  await origin.stop();
+  for (const path of PATHS) assert.ok(isOurs(await get(path)), path);
+});
+
+test('a path that is asked for is ours whatever the origin has, moved or not; one that is off is the origin\'s', async () => {
+  const { worker, get } = await start({ '*': { body: OWN } }, {
+    DISCOVERY: { llms: '/about.txt', openapi: ['/openapi.json', '/docs/openapi.json'], x402: false, manifest: true, links: false, mcp: '/tools' },
+  });
+  for (const path of ['/about.txt', '/openapi.json', '/docs/openapi.json', '/.well-known/x402-manifest.json']) {
+    assert.ok(isOurs(await get(path)), path);
+    assertRefused(await get(path, { method: 'POST' }), 405, 'method_not_allowed');
+  }
+  for (const path of ['/llms.txt', '/api/openapi.json', '/.well-known/x402', '/api/v1', '/mcp']) {
+    assert.deepEqual((await get(path)).json(), OWN, path);
+  }
+  const { documents } = (await get('/.well-known/x402-manifest.json')).json();
+  assert.ok(documents.llms.endsWith('/about.txt') && documents.mcp.endsWith('/tools') && !documents.x402, JSON.stringify(documents));
+  assert.equal((await challengeOf(worker.url, '/weather/x')).response.headers.link, undefined);
+  const tools = await get('/tools', { method: 'POST', body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}' });
+  assert.equal(tools.json().result.tools.length, 1);
+});
+
+test('DISCOVERY = false leaves the origin everything, and a challenge without a word of more', async () => {
+  const { worker, get } = await start({ '*': { body: OWN } }, { DISCOVERY: false });
+  for (const path of [...PATHS, '/mcp', '/']) assert.deepEqual((await get(path)).json(), OWN, path);
+  const { response } = await challengeOf(worker.url, '/weather/lisbon');
+  assert.equal(response.headers.link, undefined);
+});
+
+test('where everything is priced, browsing is still free; what the origin has is priced, and what is named by name', async () => {
+  const routes = { '/*': '$0.002', 'GET /llms.txt': '$0.7' };
+  const { get } = await start({ '/api/v1': { body: OWN } }, { ROUTES: routes });
+  for (const path of ['/openapi.json', '/.well-known/x402']) assert.ok(isOurs(await get(path)), path);
+  for (const [path, amount] of [['/api/v1', '2000'], ['/llms.txt', '700000'], ['/anything', '2000']]) {
+    const response = await get(path);
+    assert.equal(response.status, 402, `${path}: ${response.text}`);
+    assert.equal(response.json().accepts[0].maxAmountRequired, amount, path);
+  }
+  const shut = await start({ '*': { body: OWN } }, { DEFAULT: 'deny' });
+  for (const path of PATHS) assert.ok(isOurs(await shut.get(path)), path);
+  assertRefused(await shut.get('/elsewhere'), 404, 'no_such_route');
+  assert.deepEqual(shut.origin.calls, [], 'what is denied never reaches the origin');
+});
+
+test('an MCP server of the origin\'s is not hidden: a refused GET shows that it is there', async () => {
+  const ping = { method: 'POST', body: '{"jsonrpc":"2.0","id":1,"method":"ping"}' };
+  for (const [answer, ours] of [[{ status: 405, body: OWN }, false], [{ status: 400, body: OWN }, false],
+    [{ type: 'text/event-stream', body: '' }, false], [undefined, true], [{ type: 'text/html', body: '<p>' }, true]]) {
+    const { origin, get } = await start(answer ? { '/mcp': answer } : {});
+    const response = await get('/mcp', ping);
+    assert.equal(/"result":\{\}/.test(response.text), ours, JSON.stringify(answer));
+    assert.equal(origin.calls.some(({ method }) => method === 'POST'), !ours);
+  }
+});
+
+test('OPENAPI: the origin\'s own document is fetched once, priced, completed and led through the gateway', async () => {
+  const theirs = {
+    openapi: '3.0.3', info: { title: 'Theirs', version: '7' },
+    servers: [{ url: 'https://internal.example/v2' }],
+    paths: {
+      '/weather/{city}': {
+        servers: [{ url: 'https://internal.example' }],
+        parameters: [{ name: 'city', in: 'path', required: true, schema: { type: 'string', example: 'lisbon' } }],
+        get: { summary: 'Weather', responses: { 200: { description: 'ok' } } },
+        post: { summary: 'Free', servers: [{ url: 'https://internal.example' }], responses: { 200: { description: 'ok' } } },
+      },
+      '/things/{id}': { get: { summary: 'A thing', parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }], responses: { 200: { description: 'ok' } } } },
+    },
+    components: { schemas: { Theirs: { type: 'object' } } },
+  };
+  const routes = { 'GET /v2/weather/*': '$0.001', 'GET /v2/things/:x': '$0.2', 'GET /v2/hidden': '$0.3', 'GET /v2/things/dear': '$9' };
+  const { origin, worker, get } = await start({ '/internal/spec.json': { body: theirs } }, {
+    ROUTES: routes, OPENAPI: 'origin:/internal/spec.json', SERVICE: { ownership_proofs: ['p'] },
+  }, { ORIGIN_SECRET: 'a-secret-for-the-origin' });
+  const document = (await get('/openapi.json')).json();
+  assert.deepEqual((await get('/api/openapi.json')).json(), document);
+  assert.equal(origin.calls.filter(({ path }) => path === '/internal/spec.json').length, 1);
+  const result = await new Validator().validate(structuredClone({ ...document, openapi: '3.1.0' }));
+  assert.ok(result.valid, JSON.stringify(result.errors, null, 1));
+  assert.equal(document.info.title, 'Theirs');
+  const base = worker.url.replace(/\/$/, '');
+  assert.deepEqual(document.servers, [{ url: `${base}/v2` }]);
+  assert.doesNotMatch(JSON.stringify(document), /internal\.example|a-secret/);
+  assert.deepEqual(document['x-discovery'], { ownershipProofs: ['p'] });
+  assert.ok(document.components.schemas.Theirs && document.components.responses.PaymentRequired);
+  const amounts = {};
+  for (const [path, item] of Object.entries(document.paths)) {
+    for (const [method, operation] of Object.entries(item)) {
+      if (operation['x-payment-info']) amounts[`${method} ${path}`] = operation['x-payment-info'].price.amount;
+    }
+  }
+  assert.deepEqual(amounts, { 'get /weather/{city}': '0.001', 'get /things/{id}': '0.2', 'get /hidden': '0.3', 'get /things/dear': '9' });
+  for (const [path, amount] of [['/v2/weather/lisbon', '1000'], ['/v2/things/id', '200000'], ['/v2/hidden', '300000'], ['/v2/things/dear', '9000000']]) {
+    assert.equal((await challengeOf(worker.url, path)).required.accepts[0].amount, amount);
+  }
+});
+
+test('an OPENAPI that is not there, not JSON, or not OpenAPI is said in the log, and ours is served', async () => {
+  for (const answer of [undefined, { body: 'not json' }, { body: { swagger: '2.0' } }, { body: { openapi: '3.1.0', info: [], paths: 7 } }, { status: 500, body: OWN }]) {
+    const { worker, get } = await start(answer ? { '/spec': answer } : {}, { OPENAPI: 'origin:/spec' });
+    const document = (await get('/openapi.json')).json();
+    assert.ok(document.paths['/weather/{city}'].get['x-payment-info'], JSON.stringify(answer));
+    await until('a line in the log', () => worker.logs().includes('no OpenAPI 3 document'));
+  }
+});
