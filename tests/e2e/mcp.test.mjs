@@ -381,8 +381,7 @@ test('no such tool, no such method, no parameters', async () => {
   assertError(await post(url, toolCall('get_weather_hidden_city', { city: 'x' })), -32_602);
 });
 
-test('a name that was given is nobody else\'s',
-  { todo: 'names are handed out in the order of the routes: a name that is made takes one that was given' }, async () => {
+test('a name that was given is nobody else\'s', async () => {
   const routes = { 'GET /a/b': { price: '$0.001', name: 'get_a_b', input: {} }, 'GET /a-b': { price: '$0.002', input: {} } };
   const named = await startWorker({ vars: stack.vars({ ROUTES: routes, DISCOVERY: { mcp: '/mcp' } }) });
   const { accepts } = assertPrice(resultOf(await post(named.url, toolCall('get_a_b', {}))), { tool: 'get_a_b' });
@@ -390,8 +389,7 @@ test('a name that was given is nobody else\'s',
   assert.equal(accepts[0].amount, '1000');
 });
 
-test('an MCP server alone can be sold',
-  { todo: 'ROUTES is required beside MCP and TOOLS, and whoever sells tools alone has no route to name' }, async () => {
+test('an MCP server alone can be sold', async () => {
   const alone = await startWorker({ vars: stack.vars({ MCP: 'origin:/mcp', TOOLS: { search: '$0.01' } }) });
   const response = await post(alone.url, toolCall('search', {}));
   await alone.stop();
