@@ -113,6 +113,17 @@ impl Pattern {
                 .all(|(segment, actual)| matches!(segment, Segment::Literal(l) if l == actual))
     }
 
+    /// Whether it names this path and something below it.
+    #[must_use]
+    pub fn is_below(&self, path: &[String]) -> bool {
+        self.segments.len() > path.len()
+            && self
+                .segments
+                .iter()
+                .zip(path)
+                .all(|(segment, actual)| matches!(segment, Segment::Literal(l) if l == actual))
+    }
+
     /// The method that it names.
     #[must_use]
     pub fn method(&self) -> Option<&str> {

@@ -41,10 +41,13 @@ impl Tools {
         path.segments() == self.segments || path.tolerant_readings().any(|segments| segments == self.segments)
     }
 
-    /// Whether a path lies below the server's: frameworks that mount a server answer there, too. At the root everything
-    /// would.
+    /// Whether a path lies below the server's and this route, under which it falls, names nothing there: frameworks that
+    /// mount a server answer at what is below, too. At the root everything would be.
     #[must_use]
-    pub fn is_above(&self, path: &CanonicalPath) -> bool {
+    pub fn is_above(&self, path: &CanonicalPath, route: Option<&Route>) -> bool {
+        if route.is_some_and(|route| route.pattern.is_below(&self.segments)) {
+            return false;
+        }
         let below = |segments: &[String]| segments.len() > self.segments.len() && segments.starts_with(&self.segments);
         !self.segments.is_empty() && (below(path.segments()) || path.tolerant_readings().any(below))
     }
@@ -60,6 +63,8 @@ impl Tools {
         let shut = unrouted == Unrouted::Deny && find(ANY).is_none();
         let alike = || alike().filter(|_| plain && !shut);
         match find(name).or_else(alike).or_else(|| find(ANY)) {
+            // What some servers would trim to the name of another tool has no price of its own.
+            Some((known, _)) if known == ANY && !plain => ToolPrice::Unknown,
             Some((_, Some(terms))) => ToolPrice::Priced(terms),
             Some((_, None)) => ToolPrice::Free,
             None if unrouted == Unrouted::Deny || !plain => ToolPrice::Unknown,

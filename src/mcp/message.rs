@@ -37,8 +37,10 @@ impl Message {
             Self::Other { method } => (method.as_deref(), None),
         };
         let named = |key: &str| params.and_then(|params| params.get(key)?.as_str());
+        // A call is of its `name`; what else it may hold is none.
+        let keys: &[&str] = if own == Some(CALL) { &["name"] } else { &["name", "uri", "taskId"] };
         method.is_none_or(|said| Some(said) == own)
-            && name.is_none_or(|said| ["name", "uri", "taskId"].iter().any(|key| named(key) == Some(said)))
+            && name.is_none_or(|said| keys.iter().any(|key| named(key) == Some(said)))
     }
 }
 
@@ -262,6 +264,8 @@ mod tests {
         let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x"}}"#;
         assert!(said(call, None, None) && said(call, Some("tools/call"), Some("x")));
         assert!(!said(call, Some("ping"), None) && !said(call, None, Some("y")));
+        let two = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","uri":"y"}}"#;
+        assert!(said(two, None, Some("x")) && !said(two, None, Some("y")));
         let note = r#"{"jsonrpc":"2.0","method":"notifications/a"}"#;
         assert!(said(note, Some("notifications/a"), None) && !said(note, None, Some("x")));
         assert!(is_json(None) && is_json(Some("application/json; charset=\"UTF-8\"")));

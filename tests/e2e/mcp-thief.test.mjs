@@ -421,8 +421,7 @@ test('a name in other letters at an origin that does not care', async () => {
   assert.deepEqual(stolen, []);
 });
 
-test('what is free for everybody else is no price of a tool that has one',
-  { todo: 'a route for everything covers /mcp/x, and "*" covers a name that differs by a space: both are priced as what they are not' }, async () => {
+test('what is free for everybody else is no price of a tool that has one', async () => {
   const open = await startWorker({
     vars: { ...gated, ROUTES: { '/*': 'free' }, TOOLS: { search: '$0.01', '*': 'free' } }, secrets: SECRETS,
   });
@@ -437,7 +436,18 @@ test('what is free for everybody else is no price of a tool that has one',
   assert.deepEqual(stolen, []);
 });
 
-test('no stream is resumed by another spelling of its header', { todo: 'CGI and its heirs read Last_Event_ID as Last-Event-ID' }, async () => {
+test('a tool that costs something is not called as a task, whose result other messages would fetch', async () => {
+  const task = toolCall('search', {});
+  task.params.task = { ttl: 60_000 };
+  assertError(await inVain(() => post(gate.url, task)), -32_602);
+  const free = toolCall('ping', {});
+  free.params.task = { ttl: 60_000 };
+  const before = origin.calls.length;
+  await post(gate.url, free);
+  assert.equal(origin.calls.length, before + 1, 'what is free may be one');
+});
+
+test('no stream is resumed by another spelling of its header', async () => {
   for (const name of ['Last-Event-ID', 'Last_Event_ID', 'last_event-id']) {
     await call(gate.url, '/mcp', { headers: { accept: 'text/event-stream', [name]: '1' } });
     assert.equal(origin.calls.at(-1).headers[name.toLowerCase()], undefined, name);
@@ -466,8 +476,7 @@ test('a header that names another tool than the message', async () => {
   assertSaid(result);
 });
 
-test('a header that names another tool, by another member or another spelling',
-  { todo: 'is_as_said() takes uri and taskId of a tools/call for its name, and Mcp_Name is not looked at' }, async () => {
+test('a header that names another tool, by another member or another spelling', async () => {
     const [byUri, byTask] = ['uri', 'taskId'].map((key) => request('tools/call', { name: 'ping', arguments: {}, [key]: 'search' }));
     const tried = [[{ 'Mcp-Name': 'search' }, byUri], [{ 'Mcp-Name': 'search' }, byTask], [{ Mcp_Name: 'search' }, toolCall('ping', {})]];
     assert.deepEqual(await misnamed(tried), []);

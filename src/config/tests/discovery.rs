@@ -129,6 +129,7 @@ fn tools_are_priced_by_their_names() {
     assert_eq!(price(&value, "other"), "unknown");
     value["TOOLS"]["*"] = json!("$0.002");
     assert_eq!(["other", "ping"].map(|name| price(&value, name)), ["$0.002", "free"]);
+    assert_eq!([" search", "ſearch"].map(|name| price(&value, name)), ["unknown"; 2]);
     // Ours gives way to the origin's.
     assert_eq!(resolved(&value).discovery.path_of(Document::Mcp), None);
 }

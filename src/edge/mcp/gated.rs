@@ -1,6 +1,7 @@
 //! The gate before an MCP server of the origin's: listing is free, and of the messages only `tools/call` can cost.
 
 use super::super::gateway::Visit;
+use super::super::origin::names;
 use super::super::respond;
 use super::{Called, ToolSale, content_of, facts_of, read, rpc_error, sell};
 use crate::config::{ToolPrice, Tools};
@@ -19,10 +20,13 @@ const RESUMES: &str = "last-event-id";
 
 pub(super) async fn answer(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {
     let headers = Headers::new_with_headers(&visit.request.headers())?;
-    if !headers.has(RESUMES)? {
+    let resuming = named(&headers, RESUMES);
+    if resuming.is_empty() {
         return gated(visit, tools, path).await;
     }
-    headers.delete(RESUMES)?;
+    for name in resuming {
+        headers.delete(&name)?;
+    }
     let init = RequestInit::new();
     init.set_headers(&headers);
     let request = Request::new_with_request_and_init(visit.request, &init)?;
@@ -51,8 +55,10 @@ async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result
         Err(refusal) => return refusal,
     };
     let headers = visit.request.headers();
-    let (said_method, said_name) = (headers.get("mcp-method")?, headers.get("mcp-name")?);
-    if !message.is_as_said(said_method.as_deref(), said_name.as_deref()) {
+    let said = |name: &str| named(&headers, name).into_iter().filter_map(|name| headers.get(&name).ok().flatten());
+    let as_said = said("mcp-method").all(|method| message.is_as_said(Some(&method), None))
+        && said("mcp-name").all(|name| message.is_as_said(None, Some(&name)));
+    if !as_said {
         return rpc_refusal("Mcp-Method and Mcp-Name say something else than the message");
     }
     let id = match message {
@@ -84,6 +90,11 @@ async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result
             sell(&Visit { facts: &facts, tool: Some(&sale), ..*visit }, &id, terms, path).await
         }
     }
+}
+
+/// The headers of this name, in any spelling: CGI and its heirs make `_` and `-` one.
+fn named(headers: &Headers, wanted: &str) -> Vec<String> {
+    names(headers).into_iter().filter(|name| name.replace('_', "-") == wanted).collect()
 }
 
 /// What an origin would take for a message, and what we have not read.

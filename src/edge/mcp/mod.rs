@@ -54,9 +54,8 @@ pub(super) struct ToolSale<'a> {
 pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
     if let Some(tools) = &visit.config.tools {
         let path = CanonicalPath::new(&visit.facts.path).ok()?;
-        // A route below it is what its operator has priced by name.
-        let below = tools.is_above(&path) && !visit.config.route(&visit.facts.method, &path).is_ok_and(|r| r.is_some());
-        if tools.is_at(&path) || below {
+        let route = visit.config.route(&visit.facts.method, &path).ok().flatten();
+        if tools.is_at(&path) || tools.is_above(&path, route) {
             return Some(gated::answer(visit, tools, &path).await);
         }
     }
@@ -107,9 +106,9 @@ fn facts_of(facts: &Facts, tool: &ToolCall) -> Facts {
 
 /// What a call is, whoever asks again: its tool and its arguments.
 fn content_of(tool: &ToolCall) -> Vec<u8> {
-    let arguments: Vec<String> =
-        tool.arguments.iter().map(|(name, value)| format!("{name}\n{}", value.get())).collect();
-    keccak256(format!("{}\n\n{}", tool.name, arguments.join("\n\n"))).to_vec()
+    // As JSON: joined by hand, two calls could be one text.
+    let arguments = serde_json::to_string(&tool.arguments).unwrap_or_default();
+    keccak256(format!("{}\n{arguments}", tool.name)).to_vec()
 }
 
 /// Sells it, and dresses the answer as the result of the message.
@@ -142,7 +141,9 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
         answer::refusal(&challenge)
     } else if kind == OUTCOME {
         if let Some(error) = json.get("error") {
-            return reply(&json!({ "jsonrpc": "2.0", "id": id, "error": error }), &headers);
+            // A session that is over is a 404 by the protocol, and makes a client begin another.
+            let status = if sold.status() == 404 { 404 } else { 200 };
+            return reply(status, &json!({ "jsonrpc": "2.0", "id": id, "error": error }), &headers);
         }
         json.get("result").and_then(Value::as_object).cloned().unwrap_or_default()
     } else if kind == "application/problem+json" {
@@ -160,11 +161,11 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
     if let (Some(charged), Some(left)) = (header(X_CREDITS_CHARGED), header(X_CREDITS_REMAINING)) {
         answer::note(&mut result, "edge402/credits", json!({ "charged": charged, "remaining": left }));
     }
-    reply(&answer::message(id, &result), &headers)
+    reply(200, &answer::message(id, &result), &headers)
 }
 
-fn reply(message: &Value, headers: &web_sys::Headers) -> Result<Response> {
-    let response = respond::json(200, message)?;
+fn reply(status: u16, message: &Value, headers: &web_sys::Headers) -> Result<Response> {
+    let response = respond::json(status, message)?;
     for name in [SESSION, "idempotent-replayed", "retry-after"] {
         if let Some(value) = headers.get(name)? {
             response.headers().set(name, &value)?;
