@@ -675,7 +675,8 @@ test('the landing page lists what is for sale', async () => {
 
 test('DISCOVERY = { paywall = false } leaves a browser what a program gets', async () => {
   const other = await startWorker({
-    vars: vars({ DISCOVERY: { paywall: false } }), secrets: { KEY_SECRET: 'a-secret-of-32-characters-or-so-' },
+    vars: vars({ DISCOVERY: { paywall: false }, PACKAGES: { small: { price: '$1', credits: 5 } } }),
+    secrets: { KEY_SECRET: 'a-secret-of-32-characters-or-so-' },
   });
   const { response } = await challengeOf(other.url, '/weather/lisbon', { headers: BROWSER });
   assert.match(response.headers['content-type'], /^application\/json/);
