@@ -12,6 +12,7 @@
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+import { ErrorCode, McpError } from '@modelcontextprotocol/sdk/types.js';
 import { ExactEvmScheme } from '@x402/evm/exact/client';
 import { appendPaymentIdentifierToExtensions } from '@x402/extensions/payment-identifier';
 import { x402Client } from '@x402/fetch';
@@ -55,8 +56,9 @@ async function paid(call) {
       const result = await call();
       if (!(result.isError && result.structuredContent?.status === 503)) return result;
     } catch (error) {
-      // A JSON-RPC error says that the call itself is wrong; anything else, that its answer was lost.
-      if (error.code === -32602 || error.code === -32601) throw error;
+      // A JSON-RPC error is an answer, with a receipt in `data` if it was paid for; only these two say that one was lost.
+      const lost = [ErrorCode.ConnectionClosed, ErrorCode.RequestTimeout];
+      if (error instanceof McpError && !lost.includes(error.code)) throw error;
     }
     console.error('calling again with the same payment');
     await new Promise((done) => setTimeout(done, 5000));

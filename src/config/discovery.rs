@@ -257,7 +257,7 @@ fn texts(members: &Members<'_>, key: &str, mistakes: &mut Mistakes) -> Vec<Strin
 
 /// Where documents meet each other, the routes and the tools.
 pub(super) fn check(discovery: &mut Discovery, tools: Option<&Tools>, routes: &[Route], mistakes: &mut Mistakes) {
-    const RESERVED: [&str; 4] = ["/api/admin", "/api/credits", "/api/buy-credits", "/dashboard"];
+    const RESERVED: [&str; 5] = ["/api/admin", "/api/debts", "/api/credits", "/api/buy-credits", "/dashboard"];
     for placement in discovery.placements.iter().filter(|placement| placement.asked) {
         let (path, name) = (format!("DISCOVERY.{}", placement.document.name()), placement.path.as_str());
         let segments = CanonicalPath::new(name).map(|path| path.segments().to_vec()).unwrap_or_default();

@@ -41,11 +41,11 @@ impl Tools {
         path.segments() == self.segments || path.tolerant_readings().any(|segments| segments == self.segments)
     }
 
-    /// Whether a path lies below the server's and this route, under which it falls, names nothing there: frameworks that
-    /// mount a server answer at what is below, too. At the root everything would be.
+    /// Whether a path lies below the server's, and the route under which it falls neither prices it nor names anything there:
+    /// frameworks that mount a server take messages at what is below, too. At the root everything would be.
     #[must_use]
     pub fn is_above(&self, path: &CanonicalPath, route: Option<&Route>) -> bool {
-        if route.is_some_and(|route| route.pattern.is_below(&self.segments)) {
+        if route.is_some_and(|route| route.terms.is_some() || route.pattern.is_below(&self.segments)) {
             return false;
         }
         let below = |segments: &[String]| segments.len() > self.segments.len() && segments.starts_with(&self.segments);

@@ -50,7 +50,11 @@ fn prefix(catalogue: &Catalogue<'_>, document: &Value) -> String {
     let Some(origin) = origin else { return String::new() };
     let Ok(server) = origin.join(server) else { return String::new() };
     let (own, theirs) = (origin.path().trim_end_matches('/'), server.path().trim_end_matches('/'));
-    theirs.strip_prefix(own).unwrap_or(theirs).to_owned()
+    // By whole steps: `/v1` is no prefix of `/v1beta`, and what is left of one would lengthen our host's name.
+    match theirs.strip_prefix(own) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.to_owned(),
+        _ => theirs.to_owned(),
+    }
 }
 
 /// A path with an example in the place of every parameter.

@@ -68,6 +68,23 @@ fn documents_say_only_what_somebody_settles() {
     assert_eq!(wellknown::mcp_json(&catalogue), None, "nothing is described: there are no tools");
 }
 
+#[test]
+fn no_server_of_an_origins_document_lengthens_our_host() {
+    let config = config(&json!({ "GET /a": "$0.001" }));
+    let support = Support::default();
+    let catalogue = Catalogue::new(&config, &support, "https://host");
+    for (server, ours) in [
+        ("/v1.evil.example/x", "https://host/v1.evil.example/x"),
+        ("https://api.example.com/v1beta", "https://host/v1beta"),
+        ("https://api.example.com/v1/deep/", "https://host/deep"),
+        ("https://elsewhere.example/v1", "https://host"),
+        ("", "https://host"),
+    ] {
+        let theirs = json!({ "openapi": "3.1.0", "info": {}, "paths": {}, "servers": [{ "url": server }] });
+        assert_eq!(annotated(&catalogue, theirs).unwrap()["servers"][0]["url"], ours, "{server}");
+    }
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

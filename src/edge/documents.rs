@@ -19,12 +19,16 @@ const REMEMBERED_SECONDS: u64 = 300;
 const FAILED_SECONDS: u64 = 15;
 /// How long the origin may take for it.
 const ASK_SECONDS: u32 = 5;
+/// Whoever names many hosts must not fill the memory.
+const MOST_REMEMBERED: usize = 256;
 const MOST_DOCUMENT: u32 = 2 * 1024 * 1024;
+/// Of so many hosts the origin's own document is kept.
+const MOST_HOSTS: usize = 8;
 const JSON: &str = "application/json";
 
 thread_local! {
     static TAKEN: RefCell<HashMap<String, (bool, u64)>> = RefCell::new(HashMap::new());
-    static OPENAPI: RefCell<Option<(String, u64)>> = const { RefCell::new(None) };
+    static OPENAPI: RefCell<HashMap<String, (String, u64)>> = RefCell::new(HashMap::new());
 }
 
 /// Answers, if a document of ours is there.
@@ -77,11 +81,12 @@ async fn has_own(visit: &Visit<'_>, placement: &Placement) -> bool {
     // A page is no document: single-page applications answer with one to everything.
     remembered(visit, &placement.path, "*/*", |answer| {
         let kind = answer.headers().get("content-type").ok().flatten().unwrap_or_default();
-        answer.status() < 400 && !kind.starts_with("text/html")
+        let is_page = answer.status() < 400 && kind.starts_with("text/html");
+        !is_page && !matches!(answer.status(), 404 | 405 | 410)
     })
     .await
-    // An origin that is down has nothing; and its documents are not worth less for that.
-    .unwrap_or(false)
+    // Of an origin that is down it is not known what it has.
+    .unwrap_or(true)
 }
 
 /// Whether the origin has an MCP server there: it answers a GET by refusing it, or by a stream.
@@ -104,8 +109,11 @@ fn shut(visit: &Visit<'_>, path: &str) -> bool {
 }
 
 async fn remembered(visit: &Visit<'_>, path: &str, accept: &str, test: impl Fn(&Response) -> bool) -> Option<bool> {
-    if let Some(known) = TAKEN.with_borrow(|taken| taken.get(path).filter(|(_, until)| *until > now()).copied()) {
-        return Some(known.0);
+    // An origin may have another answer for each of its hosts.
+    let key = format!("{}{path}", visit.facts.base);
+    let known = TAKEN.with_borrow(|taken| taken.get(&key).copied());
+    if let Some((there, _)) = known.filter(|(_, until)| *until > now()) {
+        return Some(there);
     }
     match ask(visit.config, visit.env, &visit.facts.base, path, accept, ASK_SECONDS).await {
         Ok(answer) => {
@@ -113,20 +121,27 @@ async fn remembered(visit: &Visit<'_>, path: &str, accept: &str, test: impl Fn(&
             if let Some(body) = answer.body() {
                 let _ = body.cancel();
             }
-            // What a server that is in trouble says is not remembered for long.
-            let seconds = if answer.status() >= 500 { FAILED_SECONDS } else { REMEMBERED_SECONDS };
-            remember(path, there, seconds);
+            if answer.status() >= 500 {
+                // A server that is in trouble says nothing about what it has: what was known stays known.
+                return Some(known.map_or(there, |(there, _)| there));
+            }
+            remember(key, there);
             Some(there)
         }
         Err(error) => {
             trouble(&error);
-            None
+            known.map(|(there, _)| there)
         }
     }
 }
 
-fn remember(path: &str, there: bool, seconds: u64) {
-    TAKEN.with_borrow_mut(|taken| taken.insert(path.to_owned(), (there, now().saturating_add(seconds))));
+fn remember(key: String, there: bool) {
+    TAKEN.with_borrow_mut(|taken| {
+        if taken.len() >= MOST_REMEMBERED {
+            taken.clear();
+        }
+        taken.insert(key, (there, now().saturating_add(REMEMBERED_SECONDS)));
+    });
 }
 
 fn trouble(error: &NoAnswer) {
@@ -147,7 +162,7 @@ async fn openapi_document(visit: &Visit<'_>, catalogue: &Catalogue<'_>) -> Value
 }
 
 async fn origins_openapi(visit: &Visit<'_>, path: &str) -> Option<String> {
-    let known = OPENAPI.with_borrow(Clone::clone);
+    let known = OPENAPI.with_borrow(|kept| kept.get(&visit.facts.base).cloned());
     if let Some((text, _)) = known.as_ref().filter(|(_, until)| *until > now()) {
         return Some(text.clone());
     }
@@ -163,6 +178,11 @@ async fn origins_openapi(visit: &Visit<'_>, path: &str) -> Option<String> {
         (None, Some((old, _))) => (old, FAILED_SECONDS),
         (None, None) => return None,
     };
-    OPENAPI.with_borrow_mut(|kept| *kept = Some((text.clone(), now().saturating_add(seconds))));
+    OPENAPI.with_borrow_mut(|kept| {
+        if kept.len() >= MOST_HOSTS {
+            kept.clear();
+        }
+        kept.insert(visit.facts.base.clone(), (text.clone(), now().saturating_add(seconds)));
+    });
     Some(text)
 }

@@ -60,6 +60,7 @@ impl Goods<'_> {
                 let answer = call.paid(outgoing, seconds).await.map_err(|error| match error {
                     NoAnswer::TimedOut => Problem::from(Code::OriginTimeout),
                     NoAnswer::Unreachable(detail) => unreachable(&detail),
+                    NoAnswer::Status(status) => refused(status),
                 })?;
                 let headers = paid_headers(&answer).map_err(|error| unreachable(&error.to_string()))?;
                 let mut served = Served { body: answer.body(), answer, headers, in_hand: None };
@@ -99,6 +100,11 @@ fn paying(sale: &Sale<'_>) -> String {
 /// What is ready to be delivered.
 #[derive(Default)]
 pub(super) struct Ready(Option<Outgoing>);
+
+/// By its status a client of an MCP server knows that its session is over, and begins another.
+pub(super) fn refused(status: u16) -> Problem {
+    unreachable(&format!("the MCP server answered with the status {status}")).with("originStatus", status.into())
+}
 
 fn unreachable(detail: &str) -> Problem {
     log::failure("origin", detail);

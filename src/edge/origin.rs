@@ -40,6 +40,8 @@ pub(super) enum NoAnswer {
     Unreachable(String),
     /// No headers in time.
     TimedOut,
+    /// An MCP server's transport refused: nothing was run.
+    Status(u16),
 }
 
 /// A request to the origin, whole but not sent.

@@ -45,9 +45,14 @@ pub(super) fn challenge(challenge: &Challenge, more: Lines) -> Result<Response> 
 
 /// A document of ours.
 pub(super) fn json(status: u16, body: &serde_json::Value) -> Result<Response> {
+    json_text(status, &body.to_string())
+}
+
+/// The same of what is written down already.
+pub(super) fn json_text(status: u16, body: &str) -> Result<Response> {
     let mut lines = common();
     lines.push(("content-type", "application/json".to_owned()));
-    response(status, Some(&body.to_string()), lines)
+    response(status, Some(body), lines)
 }
 
 /// A document of ours that says the same to everybody.

@@ -1,6 +1,7 @@
 //! A call that is paid for with prepaid credits: hold, origin, capture or release (`design.md` section 4).
 
 use super::accounts::{Accounts, Credited, unexpected};
+use super::goods::refused;
 use super::origin::{Call, NoAnswer, paid_headers, rebuilt};
 use super::{log, now, random, respond, stay_awake};
 use crate::config::{Config, Credits};
@@ -85,6 +86,7 @@ impl CreditCall<'_> {
                 self.refuse(match error {
                     NoAnswer::TimedOut => Code::OriginTimeout.into(),
                     NoAnswer::Unreachable(detail) => unreachable(&detail),
+                    NoAnswer::Status(status) => refused(status),
                 })
             }
         }

@@ -22,6 +22,10 @@ pub(super) enum Credential<'a> {
 /// The one way in which a request pays. Two at once is a 400: whichever was chosen, the other would be a way around it.
 /// Only a top-up has two, and its key names an account and pays nothing.
 pub(super) fn credential<'a>(config: &Config, facts: &'a Facts) -> Result<Credential<'a>, Problem> {
+    // A sign-in signs for one URL, and a tool's call has none of its own.
+    if facts.tool.is_some() && facts.sign_in.is_some() {
+        return Err(Code::CredentialNotSupported.into());
+    }
     let key = match facts.tops_up {
         Some(_) => None,
         None => our_key(facts.authorization.as_deref(), &config.key_prefix),

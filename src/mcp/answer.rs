@@ -1,12 +1,19 @@
 //! Answers: results of calls, and what stands in for them when a call was not paid (`protocol.md` 9).
 
-use super::RECEIPT;
+use super::{CREDITS, RECEIPT};
+use crate::json::put;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// The media type of a call's outcome on its way through the gateway: a `result`, or an `error`, and no id yet.
 pub const OUTCOME: &str = "application/vnd.edge402.outcome+json";
+
+/// Up to here an answer is told as structure, too, beside its text: as a tree it takes many times its size.
+const MOST_STRUCTURE: usize = 256 * 1024;
 
 /// An HTTP answer as a tool's result.
 #[must_use]
@@ -19,8 +26,8 @@ pub fn of_http(status: u16, content_type: &str, body: &[u8]) -> Map<String, Valu
     let mut result = Map::new();
     let content = match text.filter(|_| textual) {
         Some(text) => {
-            let parsed = serde_json::from_str(text).ok().filter(|_| kind.ends_with("json"));
-            if let Some(structured @ Value::Object(_)) = parsed {
+            let small = kind.ends_with("json") && text.len() <= MOST_STRUCTURE;
+            if let Some(structured @ Value::Object(_)) = small.then(|| serde_json::from_str(text).ok()).flatten() {
                 result.insert("structuredContent".to_owned(), structured);
             }
             json!({ "type": "text", "text": text })
@@ -53,31 +60,55 @@ pub fn refusal(document: &Value) -> Map<String, Value> {
     ])
 }
 
-/// Puts members into a result's `_meta`.
-pub fn note(result: &mut Map<String, Value>, key: &str, value: Value) {
-    let meta = result.entry("_meta").or_insert_with(|| json!({}));
-    if !meta.is_object() {
-        *meta = json!({});
-    }
-    if let Some(meta) = meta.as_object_mut() {
-        meta.insert(key.to_owned(), value);
-    }
-}
+/// A result's members, each as it was written.
+pub type Members = BTreeMap<String, Box<RawValue>>;
 
-/// Puts the receipt into a result. Of an origin's own nothing is believed: only we know what was paid.
-pub fn receipt(result: &mut Map<String, Value>, receipt: Option<Value>) {
-    if let Some(meta) = result.get_mut("_meta").and_then(Value::as_object_mut) {
-        meta.remove(RECEIPT);
-    }
-    if let Some(receipt) = receipt {
-        note(result, RECEIPT, receipt);
-    }
-}
-
-/// A whole answer.
+/// The members of a result that we have made.
 #[must_use]
-pub fn message(id: &Value, result: &Map<String, Value>) -> Value {
-    json!({ "jsonrpc": "2.0", "id": id, "result": result })
+pub fn members(result: Map<String, Value>) -> Members {
+    result.into_iter().filter_map(|(name, value)| Some((name, raw(&value)?))).collect()
+}
+
+fn raw(value: &impl Serialize) -> Option<Box<RawValue>> {
+    serde_json::value::to_raw_value(value).ok()
+}
+
+/// Puts what we know of the payment into a result's `_meta`. Of a receipt of the origin's own nothing is believed: only we
+/// know what was paid.
+pub fn note(members: &mut Members, receipt: Option<Value>, credits: Option<Value>) {
+    let written = members.get("_meta").and_then(|meta| serde_json::from_str::<Map<String, Value>>(meta.get()).ok());
+    let mut meta = written.unwrap_or_default();
+    meta.remove(RECEIPT);
+    meta.remove(CREDITS);
+    meta.extend(receipt.map(|receipt| (RECEIPT.to_owned(), receipt)));
+    meta.extend(credits.map(|credits| (CREDITS.to_owned(), credits)));
+    if meta.is_empty() {
+        members.remove("_meta");
+    } else if let Some(meta) = raw(&meta) {
+        members.insert("_meta".to_owned(), meta);
+    }
+}
+
+/// A whole answer, as text.
+#[must_use]
+pub fn message(id: &Value, result: &Members) -> String {
+    let result = serde_json::to_string(result).unwrap_or_else(|_| "{}".to_owned());
+    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
+}
+
+/// A JSON-RPC error of a server's, with the receipt if its call was paid for all the same.
+#[must_use]
+pub fn failed(id: &Value, mut error: Value, receipt: Option<Value>) -> String {
+    if let Some(receipt) = receipt {
+        let mut data = match error.get("data") {
+            Some(Value::Object(data)) => data.clone(),
+            Some(other) => Map::from_iter([("data".to_owned(), other.clone())]),
+            None => Map::new(),
+        };
+        data.insert(RECEIPT.to_owned(), receipt);
+        put(&mut error, "data", data);
+    }
+    json!({ "jsonrpc": "2.0", "id": id, "error": error }).to_string()
 }
 
 /// A JSON-RPC error.
@@ -104,12 +135,18 @@ mod tests {
     }
 
     #[test]
-    fn an_origins_receipt_is_none() {
-        let mut result =
-            Map::from_iter([("_meta".to_owned(), json!({ "x402/payment-response": { "success": true }, "a": 1 }))]);
-        receipt(&mut result, None);
-        assert_eq!(result["_meta"], json!({ "a": 1 }));
-        receipt(&mut result, Some(json!({ "success": true })));
-        assert_eq!(result["_meta"]["x402/payment-response"]["success"], true);
+    fn an_origins_receipt_is_none_and_ours_is_told_whatever_came_of_it() {
+        let theirs = r#"{"_meta":{"x402/payment-response":{"success":true},"a":1},"n":123456789012345678901234567890}"#;
+        let noted = |receipt: Option<Value>| {
+            let mut members: Members = serde_json::from_str(theirs).unwrap();
+            note(&mut members, receipt, None);
+            message(&json!(7), &members)
+        };
+        let wanted = r#"{"jsonrpc":"2.0","id":7,"result":{"_meta":{"a":1},"n":123456789012345678901234567890}}"#;
+        assert_eq!(noted(None), wanted);
+        assert!(noted(Some(json!({ "success": true }))).contains(r#""x402/payment-response":{"success":true}"#));
+        let told = |error: Value| failed(&json!(7), error, Some(json!({ "success": true })));
+        assert!(told(json!({ "code": -1, "data": 5 })).contains(r#""data":{"data":5,"x402/payment-response""#));
+        assert!(told(json!({ "code": -1 })).contains(r#""data":{"x402/payment-response""#));
     }
 }

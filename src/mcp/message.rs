@@ -118,6 +118,20 @@ pub fn read(bytes: &[u8]) -> Result<Message, NoMessage> {
     }
 }
 
+/// Whether bytes are JSON that nobody takes for a message, or for several: nothing in it is called `method`, in any case.
+#[must_use]
+pub fn is_none(bytes: &[u8]) -> bool {
+    let plain = |value: &Value| match value {
+        Value::Object(members) => !members.keys().any(|key| key.to_uppercase().to_lowercase() == "method"),
+        _ => true,
+    };
+    match strict_json::parse(bytes) {
+        Ok(Value::Array(items)) => items.iter().all(plain),
+        Ok(value) => plain(&value),
+        Err(_) => false,
+    }
+}
+
 /// The method by which a tool is called.
 pub const CALL: &str = "tools/call";
 
@@ -255,6 +269,18 @@ mod tests {
             r#"{"name":"x","Name":"y"}"#,
         ] {
             assert!(!call_of(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn json_that_is_no_message_is_told_from_one() {
+        for none in [r#"{"topic":"x"}"#, "[]", r#"[{"a":1},7]"#, "7"] {
+            assert!(is_none(none.as_bytes()), "{none}");
+        }
+        for message in
+            [r#"{"method":"x"}"#, r#"{"Method":1}"#, r#"[{"a":1},{"m\u0065thod":"x"}]"#, "{", r#"{"a":1,"a":2}"#]
+        {
+            assert!(!is_none(message.as_bytes()), "{message}");
         }
     }
 

@@ -14,3 +14,5 @@ pub const SPOKEN: [&str; 4] = [LATEST, "2025-06-18", "2025-03-26", "2024-11-05"]
 pub const PAYMENT: &str = "x402/payment";
 /// The receipt, in a result's `_meta`.
 pub const RECEIPT: &str = "x402/payment-response";
+/// What credits were charged, in a result's `_meta`.
+pub const CREDITS: &str = "edge402/credits";

@@ -1,17 +1,19 @@
 //! The answer to one message, as a server gives it: as JSON, or last in a stream of events.
 
-use crate::strict_json;
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use std::collections::BTreeMap;
 
-/// What became of a call at a server of the origin's.
-#[derive(Clone, Debug, PartialEq)]
+/// What became of a call at a server of the origin's, as JSON that stays as it was written: held as a tree, a large answer
+/// would be more than an isolate has.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// A result that is worth its price.
-    Result(Map<String, Value>),
+    Result(String),
     /// A result that says it failed: `isError`.
-    Failed(Map<String, Value>),
+    Failed(String),
     /// A JSON-RPC error.
-    Error(Value),
+    Error(String),
 }
 
 /// The answer with this id in a body of this type; nothing where it is not there.
@@ -30,18 +32,20 @@ pub fn is_stream(content_type: &str) -> bool {
 }
 
 fn answer(text: &str, id: &Value) -> Option<Outcome> {
-    let Value::Object(mut message) = strict_json::parse(text.as_bytes()).ok()? else { return None };
-    if message.get("id") != Some(id) {
+    let message: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+    let own: Value = serde_json::from_str(message.get("id")?.get()).ok()?;
+    if own != *id {
         return None;
     }
-    if let Some(error) = message.remove("error") {
-        return Some(Outcome::Error(error));
+    if let Some(error) = message.get("error") {
+        return Some(Outcome::Error(error.get().to_owned()));
     }
-    let Some(Value::Object(result)) = message.remove("result") else { return None };
+    let result = message.get("result")?.get();
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(result).ok()?;
     // Whatever is not plainly a success is not charged.
-    match result.get("isError") {
-        None | Some(Value::Bool(false)) => Some(Outcome::Result(result)),
-        Some(_) => Some(Outcome::Failed(result)),
+    match members.get("isError").map(|value| value.get()) {
+        None | Some("false") => Some(Outcome::Result(result.to_owned())),
+        Some(_) => Some(Outcome::Failed(result.to_owned())),
     }
 }
 
@@ -75,7 +79,7 @@ mod tests {
     #[test]
     fn the_answer_is_found_in_both_forms() {
         let message = r#"{"jsonrpc":"2.0","id":7,"result":{"content":[]}}"#;
-        let wanted = Some(Outcome::Result(Map::from_iter([("content".to_owned(), json!([]))])));
+        let wanted = Some(Outcome::Result(r#"{"content":[]}"#.into()));
         assert_eq!(of("application/json; charset=utf-8", message), wanted);
         let note = r#"{"jsonrpc":"2.0","method":"notifications/progress"}"#;
         // A line break of the data is one of the JSON's own, between two of its words.

@@ -107,7 +107,8 @@ pub fn output_schema(about: &About, method: &str) -> Option<Value> {
     if let Some(taken) = &about.input {
         // Texts: the v1 type of both is a record of strings.
         let words = |schemas: &Map<String, Value>| -> Map<String, Value> {
-            let word = |schema: &Value| schema.get("description").or_else(|| schema.get("type")).cloned();
+            let text = |schema: &Value, key: &str| schema.get(key).filter(|value| value.is_string()).cloned();
+            let word = |schema: &Value| text(schema, "description").or_else(|| text(schema, "type"));
             schemas.iter().map(|(name, schema)| (name.clone(), word(schema).unwrap_or_else(|| "".into()))).collect()
         };
         for (key, schemas) in

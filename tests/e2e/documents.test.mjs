@@ -62,15 +62,30 @@ test('what the origin has of them is the origin\'s', async () => {
   for (const path of PATHS) assert.deepEqual((await get(path)).json(), OWN, path);
 });
 
-test('a page for every path is no document, a refusal is none, and an origin that is down has none', async () => {
-  const html = { '*': { type: 'text/html', body: '<p>an application</p>' } };
-  for (const answers of [html, { '*': { status: 401, body: OWN } }, { '*': { status: 500, body: OWN } }]) {
-    const { get } = await start(answers);
-    for (const path of PATHS) assert.ok(isOurs(await get(path)), `${path} over ${JSON.stringify(answers)}`);
+test('a page for every path is no document, and neither is an answer to another method', async () => {
+  for (const answer of [{ type: 'text/html', body: '<p>an application</p>' }, { status: 405, body: OWN }, { status: 410, body: OWN }]) {
+    const { get } = await start({ '*': answer });
+    for (const path of PATHS) assert.ok(isOurs(await get(path)), `${path} over ${JSON.stringify(answer)}`);
+  }
+});
+
+test('what wants a login, and what an origin in trouble may have, stays the origin\'s', async () => {
+  for (const status of [401, 403, 500]) {
+    const { origin, get } = await start({ '*': { status, body: OWN } });
+    for (const path of PATHS) {
+      const response = await get(path);
+      assert.deepEqual([response.status, response.json()], [status, OWN], path);
+    }
+    if (status !== 500) continue;
+    // Once it is known what it has, trouble changes nothing.
+    origin.answers = {};
+    for (const path of PATHS) assert.ok(isOurs(await get(path)), path);
+    origin.answers = { '*': { status: 500, body: OWN } };
+    for (const path of PATHS) assert.ok(isOurs(await get(path)), path);
   }
   const { origin, get } = await start({});
   await origin.stop();
-  for (const path of PATHS) assert.ok(isOurs(await get(path)), path);
+  for (const path of PATHS) assertRefused(await get(path), 502, 'origin_unreachable');
 });
 
 test('a path that is asked for is ours whatever the origin has, moved or not; one that is off is the origin\'s', async () => {

@@ -260,7 +260,7 @@ test('sessions end, streams are opened, and a session that is over costs nothing
   const { result, did } = await effects(servers.streams, () => post(worker.url, toolCall('search', { text: 'a' },
     { payment: signed }), { headers: { 'mcp-session-id': session } }));
   assert.deepEqual(did, NOTHING);
-  assert.ok(result.message.error, result.text);
+  assert.deepEqual([result.status, result.message.result.isError], [404, true], result.text);
   // The payment is as good as before.
   const next = await connected(servers.streams);
   assertReceipt(assertSaid(await post(worker.url, toolCall('search', { text: 'a' }, { payment: signed }), inSession(next))), buyer.address);

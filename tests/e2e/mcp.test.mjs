@@ -21,7 +21,6 @@ import {
   assertError, assertPrice, assertReceipt, assertRefusal, assertSaid, CREDITS, payFor, PAYMENT, post, RECEIPT, request,
   resultOf, toolCall,
 } from './mcp.mjs';
-import { startRawOrigin } from './stack/mcp-origin.mjs';
 import { ROOT, stopEverything } from './stack/processes.mjs';
 import { startWorker } from './stack/worker.mjs';
 
@@ -301,25 +300,6 @@ test('what failed is not charged', async () => {
     if (code) assertRefusal(result, code);
     assert.equal((await chain.transfers({ from: buyer.address })).length, 0);
   }
-});
-
-test('a large answer is delivered whole, or not charged', async () => {
-  // 3.9 MiB of ordinary JSON: escaped as a text, and once more as structure.
-  const body = JSON.stringify({ cities: Array.from({ length: 410_000 }, (_, n) => `c${n}`) });
-  assert.ok(body.length > 3 * 1024 * 1024 && body.length < 4 * 1024 * 1024, `${body.length}`);
-  const raw = await startRawOrigin({
-    answer: (_, response) => void response.writeHead(200, { 'content-type': 'application/json' }).end(body),
-  });
-  const routes = { 'GET /large': { price: '$0.001', name: 'large', input: {} } };
-  const large = await startWorker({ vars: stack.vars({ ROUTES: routes, ORIGIN: raw.url, DISCOVERY: { mcp: '/mcp' } }) });
-  const buyer = await stack.buyer();
-  const { payment: signed } = await payFor(large.url, 'large', {}, buyer);
-  const { result, earned } = await effectsOf({ ...stack, origin: raw }, () => post(large.url, toolCall('large', {}, { payment: signed })));
-  await large.stop();
-  assert.deepEqual(raw.calls.map(({ url: at }) => at), ['/large']);
-  const said = resultOf(result);
-  if (earned === 0n) assert.equal(said.isError, true);
-  else assert.ok(said.content?.[0]?.text === body, `charged ${earned} for ${result.text.slice(0, 300)}`);
 });
 
 // Money is not moved by mistakes

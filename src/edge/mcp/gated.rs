@@ -2,8 +2,8 @@
 
 use super::super::gateway::Visit;
 use super::super::origin::names;
-use super::super::respond;
-use super::{Called, ToolSale, content_of, facts_of, read, rpc_error, sell};
+use super::super::{replay, respond};
+use super::{Called, MOST_MESSAGE, ToolSale, content_of, facts_of, read, rpc_error, sell};
 use crate::config::{ToolPrice, Tools};
 use crate::gate::Decision;
 use crate::http::path::CanonicalPath;
@@ -31,6 +31,29 @@ pub(super) async fn answer(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPat
     init.set_headers(&headers);
     let request = Request::new_with_request_and_init(visit.request, &init)?;
     gated(&Visit { request: &request, ..*visit }, tools, path).await
+}
+
+/// Below the server's path, where it may take messages or may be something else: JSON that is no message passes.
+pub(super) async fn below(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {
+    let kind = visit.request.headers().get("content-type")?.unwrap_or_default().to_ascii_lowercase();
+    if !kind.is_empty() && !kind.contains("json") {
+        return visit.unpriced(Decision::PassThrough).await;
+    }
+    let Some(body) = visit.request.body() else { return visit.unpriced(Decision::PassThrough).await };
+    let Some(bytes) = replay::read_up_to(body, MOST_MESSAGE, replay::BODY_SECONDS).await else {
+        return rpc_refusal("the body is over 1 MiB, or broke off");
+    };
+    let bytes = bytes.to_vec();
+    if visit.request.headers().get("content-encoding")?.is_none() && message::is_none(&bytes) {
+        return pass(visit, &bytes).await;
+    }
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(&visit.request.headers());
+    init.set_signal(Some(&visit.request.signal()));
+    init.set_body(&Uint8Array::from(bytes.as_slice()));
+    let again = Request::new_with_str_and_init(&format!("{}{}", visit.facts.base, visit.facts.target()), &init)?;
+    answer(&Visit { request: &again, ..*visit }, tools, path).await
 }
 
 async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {

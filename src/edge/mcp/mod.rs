@@ -9,19 +9,20 @@ pub(super) use outcome::outcome;
 
 use super::gateway::Visit;
 use super::{log, replay, respond};
-use crate::config::{Document, Terms};
+use crate::config::{Document, Terms, Unrouted};
 use crate::gate::Facts;
 use crate::http::headers::{
     PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_CREDITS_CHARGED, X_CREDITS_REMAINING, X_PAYMENT_RESPONSE,
 };
 use crate::http::path::CanonicalPath;
 use crate::json::put;
-use crate::mcp::answer::{self, OUTCOME};
+use crate::mcp::answer::{self, Members, OUTCOME};
 use crate::mcp::message::{self, Message, ToolCall};
 use alloy_primitives::keccak256;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use js_sys::Uint8Array;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use web_sys::Response;
 use worker::Result;
@@ -55,8 +56,13 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
     if let Some(tools) = &visit.config.tools {
         let path = CanonicalPath::new(&visit.facts.path).ok()?;
         let route = visit.config.route(&visit.facts.method, &path).ok().flatten();
-        if tools.is_at(&path) || tools.is_above(&path, route) {
+        if tools.is_at(&path) {
             return Some(gated::answer(visit, tools, &path).await);
+        }
+        // What would be free there is free but for messages; what is priced or not there stays so.
+        let free = route.is_some() || visit.config.unrouted == Unrouted::Pass;
+        if free && visit.facts.method == "POST" && tools.is_above(&path, route) {
+            return Some(gated::below(visit, tools, &path).await);
         }
     }
     let placement = visit.config.discovery.at(&visit.facts.path)?;
@@ -128,45 +134,66 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
         None => None,
     };
     let body = body.map(|bytes| bytes.to_vec()).unwrap_or_default();
-    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let mut result: Map<String, Value> = if let Some(challenge) = header(PAYMENT_REQUIRED).as_deref().and_then(decoded)
-    {
+    let receipt = header(PAYMENT_RESPONSE).or_else(|| header(X_PAYMENT_RESPONSE)).as_deref().and_then(decoded);
+    let credits = match (header(X_CREDITS_CHARGED), header(X_CREDITS_REMAINING)) {
+        (Some(charged), Some(left)) => Some(json!({ "charged": charged, "remaining": left })),
+        _ => None,
+    };
+    let mut members = if kind == OUTCOME {
+        match serde_json::from_slice::<Sold>(&body) {
+            Ok(Sold { error: Some(error), .. }) => return reply(200, &answer::failed(id, error, receipt), &headers),
+            Ok(Sold { result, .. }) => result,
+            Err(_) => Members::new(),
+        }
+    } else {
+        answer::members(refused_or_raw(sold.status(), &kind, &body, &header))
+    };
+    // A session that is over is a 404 by the protocol, and makes a client begin another.
+    let over = members.get("structuredContent").is_some_and(|said| said.get().contains(r#""originStatus":404"#));
+    answer::note(&mut members, receipt, credits);
+    reply(if over { 404 } else { 200 }, &answer::message(id, &members), &headers)
+}
+
+/// An outcome: a `result`, or an `error`.
+#[derive(Deserialize)]
+struct Sold {
+    #[serde(default)]
+    result: Members,
+    error: Option<Value>,
+}
+
+/// What is no outcome: the price, a problem, or (said again from over HTTP) an answer as it was.
+fn refused_or_raw(
+    status: u16,
+    kind: &str,
+    body: &[u8],
+    header: &impl Fn(&str) -> Option<String>,
+) -> Map<String, Value> {
+    let json = || serde_json::from_slice::<Value>(body).unwrap_or_default();
+    if let Some(mut challenge) = header(PAYMENT_REQUIRED).as_deref().and_then(decoded) {
         // The problem beside the price, as in the body over HTTP: an agent acts on its code, or on what credits lack.
-        let mut challenge = challenge;
-        for (name, value) in json.as_object().into_iter().flatten() {
+        for (name, value) in json().as_object().into_iter().flatten() {
             if challenge.get(name).is_none() {
                 put(&mut challenge, name, value.clone());
             }
         }
-        answer::refusal(&challenge)
-    } else if kind == OUTCOME {
-        if let Some(error) = json.get("error") {
-            // A session that is over is a 404 by the protocol, and makes a client begin another.
-            let status = if sold.status() == 404 { 404 } else { 200 };
-            return reply(status, &json!({ "jsonrpc": "2.0", "id": id, "error": error }), &headers);
-        }
-        json.get("result").and_then(Value::as_object).cloned().unwrap_or_default()
-    } else if kind == "application/problem+json" {
-        let mut problem = json;
-        // A client of tools sees no header.
-        if let Some(seconds) = header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()) {
-            put(&mut problem, "retryAfter", seconds);
-        }
-        answer::refusal(&problem)
-    } else {
-        answer::of_http(sold.status(), &kind, &body)
-    };
-    let receipt = header(PAYMENT_RESPONSE).or_else(|| header(X_PAYMENT_RESPONSE));
-    answer::receipt(&mut result, receipt.as_deref().and_then(decoded));
-    if let (Some(charged), Some(left)) = (header(X_CREDITS_CHARGED), header(X_CREDITS_REMAINING)) {
-        answer::note(&mut result, "edge402/credits", json!({ "charged": charged, "remaining": left }));
+        return answer::refusal(&challenge);
     }
-    reply(200, &answer::message(id, &result), &headers)
+    if kind != "application/problem+json" {
+        return answer::of_http(status, kind, body);
+    }
+    let mut problem = json();
+    // A client of tools sees no header.
+    if let Some(seconds) = header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()) {
+        put(&mut problem, "retryAfter", seconds);
+    }
+    answer::refusal(&problem)
 }
 
-fn reply(status: u16, message: &Value, headers: &web_sys::Headers) -> Result<Response> {
-    let response = respond::json(status, message)?;
-    for name in [SESSION, "idempotent-replayed", "retry-after"] {
+fn reply(status: u16, message: &str, headers: &web_sys::Headers) -> Result<Response> {
+    let response = respond::json_text(status, message)?;
+    let told = [PAYMENT_RESPONSE, X_PAYMENT_RESPONSE, X_CREDITS_CHARGED, X_CREDITS_REMAINING];
+    for name in [SESSION, "idempotent-replayed", "retry-after"].into_iter().chain(told) {
         if let Some(value) = headers.get(name)? {
             response.headers().set(name, &value)?;
         }

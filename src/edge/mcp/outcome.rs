@@ -6,52 +6,60 @@ use super::super::replay;
 use super::{Called, OUTCOME, SESSION};
 use crate::mcp::answer::of_http;
 use crate::mcp::stream::{self, Outcome};
-use serde_json::{Value, json};
+use serde_json::json;
+use std::cell::Cell;
 use web_sys::{Headers, Response, ResponseInit};
 
-/// The longest answer of a tool: it is one JSON text, held whole.
-const MOST_ANSWER: u32 = 4 * 1024 * 1024;
+/// The longest answer of a tool: it is one JSON text, held whole, and told twice where it is a tree as well.
+const MOST_ANSWER: u32 = 1024 * 1024;
 /// A tool that ran and failed; not charged.
 const FAILED: u16 = 422;
 
 /// The outcome as an answer: below 400 it is worth its price.
 pub(in crate::edge) async fn outcome(called: &Called, answer: &Response, seconds: u32) -> Result<Response, NoAnswer> {
     let broken = |what: &str| NoAnswer::Unreachable(what.to_owned());
+    let status = answer.status();
+    // Its session is over, it is in trouble, or it wants somebody to log in: no tool has run.
+    if matches!(called, Called::Server(_)) && !(200..300).contains(&status) {
+        if let Some(body) = answer.body() {
+            let _ = body.cancel();
+        }
+        return Err(NoAnswer::Status(status));
+    }
     let kind = answer.headers().get("content-type").ok().flatten().unwrap_or_default();
     let bytes = match answer.body() {
         Some(body) => {
-            // A server may leave its stream open behind the answer.
+            // A server may leave its stream open behind the answer. What was looked at is not looked at again.
+            let seen = Cell::new(0);
             let enough = |read: &[u8]| match called {
-                Called::Server(id) => {
-                    stream::is_stream(&kind)
-                        && [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"].iter().any(|end| read.ends_with(end))
-                        && stream::outcome(&kind, &String::from_utf8_lossy(read), id).is_some()
+                Called::Server(id) if stream::is_stream(&kind) && ends_an_event(read) => {
+                    let new = read.get(seen.replace(read.len())..).unwrap_or_default();
+                    stream::outcome(&kind, &String::from_utf8_lossy(new), id).is_some()
                 }
-                Called::Route => false,
+                _ => false,
             };
             let whole = replay::read_until(body, MOST_ANSWER, seconds, enough).await;
-            whole.ok_or_else(|| broken("a tool's answer broke off, took too long, or is over 4 MiB"))?.to_vec()
+            whole.ok_or_else(|| broken("a tool's answer broke off, took too long, or is over 1 MiB"))?.to_vec()
         }
         None => Vec::new(),
     };
-    let status = answer.status();
     let (status, outcome) = match called {
         Called::Route => {
-            // A redirect leads a program that has asked for a tool nowhere.
-            let status = if (300..400).contains(&status) { FAILED } else { status };
-            (status, json!({ "result": of_http(status, &kind, &bytes) }))
-        }
-        Called::Server(_) if !(200..300).contains(&status) => {
-            let status = if status < 400 { FAILED } else { status };
-            let message = format!("the server answered with the status {status}");
-            (status, json!({ "error": { "code": -32_000, "message": message } }))
+            let status = match status {
+                // Also one that may have no body: its result has one.
+                200..300 => 200,
+                // A redirect leads a program that has asked for a tool nowhere.
+                300..400 => FAILED,
+                status => status,
+            };
+            (status, json!({ "result": of_http(status, &kind, &bytes) }).to_string())
         }
         Called::Server(id) => {
             let text = String::from_utf8(bytes).map_err(|_| broken("an MCP server's answer is not UTF-8"))?;
             match stream::outcome(&kind, &text, id) {
-                Some(Outcome::Result(result)) => (200, json!({ "result": result })),
-                Some(Outcome::Failed(result)) => (FAILED, json!({ "result": result })),
-                Some(Outcome::Error(error)) => (FAILED, json!({ "error": error })),
+                Some(Outcome::Result(result)) => (200, format!(r#"{{"result":{result}}}"#)),
+                Some(Outcome::Failed(result)) => (FAILED, format!(r#"{{"result":{result}}}"#)),
+                Some(Outcome::Error(error)) => (FAILED, format!(r#"{{"error":{error}}}"#)),
                 None => return Err(broken("an MCP server's answer holds none with the call's id")),
             }
         }
@@ -59,8 +67,11 @@ pub(in crate::edge) async fn outcome(called: &Called, answer: &Response, seconds
     made(answer, status, &outcome).map_err(|error| NoAnswer::Unreachable(error.to_string()))
 }
 
-fn made(answer: &Response, status: u16, outcome: &Value) -> worker::Result<Response> {
-    let text = outcome.to_string();
+fn ends_an_event(read: &[u8]) -> bool {
+    [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"].iter().any(|end| read.ends_with(end))
+}
+
+fn made(answer: &Response, status: u16, text: &str) -> worker::Result<Response> {
     let headers = Headers::new()?;
     headers.set("content-type", OUTCOME)?;
     // So that it can be kept for whoever shows its identifier.
@@ -71,5 +82,5 @@ fn made(answer: &Response, status: u16, outcome: &Value) -> worker::Result<Respo
     let init = ResponseInit::new();
     init.set_status(status);
     init.set_headers(&headers);
-    Ok(Response::new_with_opt_str_and_init(Some(&text), &init)?)
+    Ok(Response::new_with_opt_str_and_init(Some(text), &init)?)
 }

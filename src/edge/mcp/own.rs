@@ -4,7 +4,7 @@
 use super::super::gateway::Visit;
 use super::super::{documents, respond, supported};
 use super::{Called, ToolSale, content_of, facts_of, read, rpc_error, sell};
-use crate::config::Placement;
+use crate::config::{Placement, Route};
 use crate::discovery::Catalogue;
 use crate::gate::Facts;
 use crate::http::path::CanonicalPath;
@@ -12,17 +12,19 @@ use crate::mcp::message::{self, CALL, Message, ToolCall};
 use crate::mcp::tools::{self, Asked};
 use crate::mcp::{LATEST, SPOKEN, answer};
 use js_sys::Uint8Array;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use web_sys::{Headers, Request, RequestInit, Response};
 use worker::Result;
 
 pub(super) async fn answer(visit: &Visit<'_>, placement: &Placement) -> Option<Result<Response>> {
-    let catalogue_support = supported::current(visit.config, visit.env, visit.context).await;
-    let catalogue = Catalogue::new(visit.config, &catalogue_support, &visit.facts.base);
-    if catalogue.tools().next().is_none() || (!placement.asked && documents::origin_serves_mcp(visit, placement).await)
+    let described = |route: &Route| route.terms.as_ref().is_some_and(|terms| terms.about.input.is_some());
+    if !visit.config.routes.iter().any(described)
+        || (!placement.asked && documents::origin_serves_mcp(visit, placement).await)
     {
         return None;
     }
+    let support = supported::current(visit.config, visit.env, visit.context).await;
+    let catalogue = Catalogue::new(visit.config, &support, &visit.facts.base);
     Some(served(visit, &catalogue).await)
 }
 
@@ -49,16 +51,15 @@ async fn served(visit: &Visit<'_>, catalogue: &Catalogue<'_>) -> Result<Response
             Some(tool) => called(visit, catalogue, &id, &tool).await,
             None => rpc_error(&visit.route(), &id, -32_602, "these are no parameters of a tool's call"),
         },
-        "initialize" => result(&id, initialized(catalogue, &params)),
-        "tools/list" => result(&id, json!({ "tools": tools::listed(catalogue) })),
-        "ping" => result(&id, json!({})),
+        "initialize" => result(&id, &initialized(catalogue, &params)),
+        "tools/list" => result(&id, &json!({ "tools": tools::listed(catalogue) })),
+        "ping" => result(&id, &json!({})),
         _ => respond::json(200, &answer::error(&id, -32_601, "there is no such method here: only tools")),
     }
 }
 
-fn result(id: &Value, result: Value) -> Result<Response> {
-    let members = if let Value::Object(members) = result { members } else { Map::new() };
-    respond::json(200, &answer::message(id, &members))
+fn result(id: &Value, result: &Value) -> Result<Response> {
+    respond::json(200, &json!({ "jsonrpc": "2.0", "id": id, "result": result }))
 }
 
 fn initialized(catalogue: &Catalogue<'_>, params: &Value) -> Value {
