@@ -10,6 +10,7 @@ use crate::pages;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::thread::LocalKey;
 use web_sys::Response;
 use worker::Result;
 
@@ -19,7 +20,9 @@ const REMEMBERED_SECONDS: u64 = 300;
 const FAILED_SECONDS: u64 = 15;
 /// How long the origin may take for it.
 const ASK_SECONDS: u32 = 5;
-/// Whoever names many hosts must not fill the memory.
+/// Seconds for which a document is served as it was drawn up: as long as its copies elsewhere.
+const FRESH_SECONDS: u64 = 60;
+const MOST_TEXTS: usize = 64;
 const MOST_REMEMBERED: usize = 256;
 const MOST_DOCUMENT: u32 = 2 * 1024 * 1024;
 /// Of so many hosts the origin's own document is kept.
@@ -28,6 +31,7 @@ const JSON: &str = "application/json";
 
 thread_local! {
     static TAKEN: RefCell<HashMap<String, (bool, u64)>> = RefCell::new(HashMap::new());
+    static TEXTS: RefCell<HashMap<String, (String, u64)>> = RefCell::new(HashMap::new());
     static OPENAPI: RefCell<HashMap<String, (String, u64)>> = RefCell::new(HashMap::new());
 }
 
@@ -47,30 +51,60 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
     if !reads {
         return Some(respond::method_not_allowed("GET"));
     }
-    let support = supported::current(visit.config, visit.env, visit.context).await;
-    let catalogue = Catalogue::new(visit.config, &support, &facts.base);
-    document(visit, &catalogue, placement.document).await
+    let links = Catalogue::links(visit.config);
+    // Drawn up once a minute for each host, not for whoever asks: a long price list takes its time.
+    let key = format!("{} {}", placement.document.name(), facts.base);
+    let kept = TEXTS.with_borrow(|texts| texts.get(&key).filter(|(_, until)| *until > now()).cloned());
+    let text = match kept {
+        Some((text, _)) => text,
+        None => {
+            let support = supported::current(visit.config, visit.env, visit.context).await;
+            let catalogue = Catalogue::new(visit.config, &support, &facts.base);
+            if placement.document == Document::Landing {
+                return Some(respond::page(&pages::landing(&index::manifest(&catalogue))));
+            }
+            let text = text_of(visit, &catalogue, placement.document).await?;
+            keep(&TEXTS, MOST_TEXTS, key, text.clone(), FRESH_SECONDS);
+            text
+        }
+    };
+    Some(respond::document(kind_of(placement.document), &text, links))
 }
 
-async fn document(visit: &Visit<'_>, catalogue: &Catalogue<'_>, document: Document) -> Option<Result<Response>> {
-    let links = Catalogue::links(visit.config);
-    let json = |value: &Value| respond::document(JSON, &value.to_string(), links.clone());
-    Some(match document {
-        Document::OpenApi => json(&openapi_document(visit, catalogue).await),
-        Document::X402 => json(&wellknown::x402(catalogue)),
-        Document::Manifest => json(&index::manifest(catalogue)),
-        Document::Index => json(&index::index(catalogue)),
-        Document::Llms => respond::document("text/plain; charset=utf-8", &llms::text(catalogue), links),
-        Document::ApiCatalog => {
-            let kind = "application/linkset+json; profile=\"https://www.rfc-editor.org/info/rfc9727\"";
-            respond::document(kind, &wellknown::api_catalog(catalogue).to_string(), links)
-        }
+const fn kind_of(document: Document) -> &'static str {
+    match document {
+        Document::Llms => "text/plain; charset=utf-8",
+        Document::ApiCatalog => "application/linkset+json; profile=\"https://www.rfc-editor.org/info/rfc9727\"",
+        _ => JSON,
+    }
+}
+
+async fn text_of(visit: &Visit<'_>, catalogue: &Catalogue<'_>, document: Document) -> Option<String> {
+    let json = match document {
+        Document::Llms => return Some(llms::text(catalogue)),
+        Document::OpenApi => openapi_document(visit, catalogue).await,
+        Document::X402 => wellknown::x402(catalogue),
+        Document::Manifest => index::manifest(catalogue),
+        Document::Index => index::index(catalogue),
+        Document::ApiCatalog => wellknown::api_catalog(catalogue),
         // Where there is no server they are not there either.
-        Document::McpJson => json(&wellknown::mcp_json(catalogue)?),
-        Document::ServerCard => json(&wellknown::server_card(catalogue)?),
-        Document::Landing => respond::page(&pages::landing(&index::manifest(catalogue))),
-        Document::Mcp => return None,
-    })
+        Document::McpJson => wellknown::mcp_json(catalogue)?,
+        Document::ServerCard => wellknown::server_card(catalogue)?,
+        Document::Landing | Document::Mcp => return None,
+    };
+    Some(json.to_string())
+}
+
+type Kept<T> = LocalKey<RefCell<HashMap<String, (T, u64)>>>;
+
+/// Remembers something of a host's for so many seconds. Whoever names many hosts must not fill the memory.
+fn keep<T>(place: &'static Kept<T>, most: usize, key: String, value: T, seconds: u64) {
+    place.with_borrow_mut(|kept| {
+        if kept.len() >= most {
+            kept.clear();
+        }
+        kept.insert(key, (value, now().saturating_add(seconds)));
+    });
 }
 
 /// Whether the origin has something at this path that ours would hide. Where no unnamed path reaches it, it has not.
@@ -125,7 +159,7 @@ async fn remembered(visit: &Visit<'_>, path: &str, accept: &str, test: impl Fn(&
                 // A server that is in trouble says nothing about what it has: what was known stays known.
                 return Some(known.map_or(there, |(there, _)| there));
             }
-            remember(key, there);
+            keep(&TAKEN, MOST_REMEMBERED, key, there, REMEMBERED_SECONDS);
             Some(there)
         }
         Err(error) => {
@@ -133,15 +167,6 @@ async fn remembered(visit: &Visit<'_>, path: &str, accept: &str, test: impl Fn(&
             known.map(|(there, _)| there)
         }
     }
-}
-
-fn remember(key: String, there: bool) {
-    TAKEN.with_borrow_mut(|taken| {
-        if taken.len() >= MOST_REMEMBERED {
-            taken.clear();
-        }
-        taken.insert(key, (there, now().saturating_add(REMEMBERED_SECONDS)));
-    });
 }
 
 fn trouble(error: &NoAnswer) {
@@ -178,11 +203,6 @@ async fn origins_openapi(visit: &Visit<'_>, path: &str) -> Option<String> {
         (None, Some((old, _))) => (old, FAILED_SECONDS),
         (None, None) => return None,
     };
-    OPENAPI.with_borrow_mut(|kept| {
-        if kept.len() >= MOST_HOSTS {
-            kept.clear();
-        }
-        kept.insert(visit.facts.base.clone(), (text.clone(), now().saturating_add(seconds)));
-    });
+    keep(&OPENAPI, MOST_HOSTS, visit.facts.base.clone(), text.clone(), seconds);
     Some(text)
 }
