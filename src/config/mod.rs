@@ -27,7 +27,7 @@ pub use parts::{ChallengeBody, Facilitator, Origin, Secret, Unrouted};
 pub use pattern::Pattern;
 pub use route::{Identifier, Route, SETTLE_MARGIN_SECONDS, Settle, Terms, Verify};
 pub use template::{Part, Template, escaped};
-pub use tools::{ToolPrice, Tools};
+pub use tools::{Place, ToolPrice, Tools};
 
 use crate::evm::network::Network;
 use crate::http::path::CanonicalPath;

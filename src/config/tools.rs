@@ -31,25 +31,49 @@ pub enum ToolPrice<'a> {
     Unknown,
 }
 
+/// Where a path lies, seen from the server's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// It is the server's.
+    Here,
+    /// It lies below; at the root nothing does, or everything would.
+    Below,
+    /// It is one or the other, by how tolerantly it is read.
+    Doubtful,
+    /// It has nothing to do with it.
+    Elsewhere,
+}
+
 /// Whoever is not named.
 const ANY: &str = "*";
 
 impl Tools {
-    /// Whether a path is the server's, in any reading of an origin's.
+    /// Where a path lies.
     #[must_use]
-    pub fn is_at(&self, path: &CanonicalPath) -> bool {
-        path.segments() == self.segments || path.tolerant_readings().any(|segments| segments == self.segments)
+    pub fn place(&self, path: &CanonicalPath) -> Place {
+        let own = self.place_of(path.segments());
+        // A tolerant origin would take it for another: then it is neither's.
+        if path.tolerant_readings().any(|segments| self.place_of(segments) != own) { Place::Doubtful } else { own }
     }
 
-    /// Whether a path lies below the server's, and the route under which it falls neither prices it nor names anything there:
-    /// frameworks that mount a server take messages at what is below, too. At the root everything would be.
-    #[must_use]
-    pub fn is_above(&self, path: &CanonicalPath, route: Option<&Route>) -> bool {
-        if route.is_some_and(|route| route.terms.is_some() || route.pattern.is_below(&self.segments)) {
-            return false;
+    fn place_of(&self, segments: &[String]) -> Place {
+        if segments == self.segments {
+            Place::Here
+        } else if !self.segments.is_empty() && segments.starts_with(&self.segments) {
+            Place::Below
+        } else {
+            Place::Elsewhere
         }
-        let below = |segments: &[String]| segments.len() > self.segments.len() && segments.starts_with(&self.segments);
-        !self.segments.is_empty() && (below(path.segments()) || path.tolerant_readings().any(below))
+    }
+
+    /// Whether what lies below the server's path is free there by nobody's naming it: frameworks that mount a server take
+    /// messages at what is below, too.
+    #[must_use]
+    pub fn reaches(&self, route: Option<&Route>, unrouted: Unrouted) -> bool {
+        match route {
+            Some(route) => route.terms.is_none() && !route.pattern.is_below(&self.segments),
+            None => unrouted == Unrouted::Pass,
+        }
     }
 
     /// What a tool costs.

@@ -70,8 +70,21 @@ test('below a server\'s path: what is priced is paid, what is not there is not t
     const { required } = await challengeOf(priced.url, target, { method, body: method === 'POST' ? JSON.stringify(toolCall('search', {})) : '' });
     assert.equal(required.accepts[0].amount, target === '/other/report' ? '500000' : '1000000', `${method} ${target}`);
   }
-  assert.deepEqual(priced.origin.calls.filter(({ url: at }) => at.includes('report')), []);
+  // In doubt it is neither's: one reading would be priced, the other not.
+  for (const target of ['/mcp;x/report', '/mcp%3Fx/report', '/mcp;x', '/mcp.']) {
+    for (const method of ['GET', 'POST']) {
+      const response = await call(priced.url, target, { method, headers: { 'content-type': 'application/json' }, body: method === 'POST' ? '{"a":1}' : '' });
+      assert.equal(response.status, 400, `${method} ${target}: ${response.text}`);
+    }
+  }
+  assert.deepEqual(priced.origin.calls.filter(({ url: at }) => at.includes('report') || at.includes(';')), []);
   await priced.stop();
+
+  const named = await gated(undefined, { ROUTES: { '/mcp/sold': '$1' } });
+  const doubtful = await call(named.url, '/mcp/sold;x', { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{"a":1}' });
+  assert.equal(doubtful.status, 400, doubtful.text);
+  assert.deepEqual(named.origin.calls, []);
+  await named.stop();
 
   const shut = await gated(undefined, { ROUTES: { 'POST /mcp/sold': '$1' }, DEFAULT: 'deny' });
   for (const method of ['GET', 'POST', 'PUT']) {

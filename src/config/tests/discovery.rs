@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::{Document, ToolPrice};
+use crate::config::{Document, Place, ToolPrice};
 
 fn resolved(value: &Value) -> Config {
     Config::resolve(&bindings(value)).unwrap()
@@ -132,6 +132,28 @@ fn tools_are_priced_by_their_names() {
     assert_eq!([" search", "ſearch"].map(|name| price(&value, name)), ["unknown"; 2]);
     // Ours gives way to the origin's.
     assert_eq!(resolved(&value).discovery.path_of(Document::Mcp), None);
+}
+
+#[test]
+fn a_path_that_may_be_the_servers_is_nobodys() {
+    let config = resolved(&gated(&json!({ "search": "$0.01" })));
+    let tools = config.tools.as_ref().unwrap();
+    let place = |path: &str| tools.place(&CanonicalPath::new(path).unwrap());
+    for (path, wanted) in [
+        ("/mcp", Place::Here),
+        ("/MCP/", Place::Here),
+        ("/mcp/x", Place::Below),
+        ("/mcpx", Place::Elsewhere),
+        ("/x/mcp", Place::Elsewhere),
+        ("/x;v=1/y", Place::Elsewhere),
+        ("/mcp;x", Place::Doubtful),
+        ("/mcp.", Place::Doubtful),
+        ("/mcp%3Fx/report", Place::Doubtful),
+        ("/mcp/report;x", Place::Below),
+        ("/mcp;x/report", Place::Doubtful),
+    ] {
+        assert_eq!(place(path), wanted, "{path}");
+    }
 }
 
 #[test]

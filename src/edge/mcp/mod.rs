@@ -9,12 +9,13 @@ pub(super) use outcome::outcome;
 
 use super::gateway::Visit;
 use super::{log, replay, respond};
-use crate::config::{Document, Terms, Unrouted};
+use crate::config::{Document, Place, Terms};
 use crate::gate::Facts;
 use crate::http::headers::{
     PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_CREDITS_CHARGED, X_CREDITS_REMAINING, X_PAYMENT_RESPONSE,
 };
 use crate::http::path::CanonicalPath;
+use crate::http::problem::Code;
 use crate::json::put;
 use crate::mcp::answer::{self, Members, OUTCOME};
 use crate::mcp::message::{self, Message, ToolCall};
@@ -55,14 +56,17 @@ pub(super) struct ToolSale<'a> {
 pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
     if let Some(tools) = &visit.config.tools {
         let path = CanonicalPath::new(&visit.facts.path).ok()?;
-        let route = visit.config.route(&visit.facts.method, &path).ok().flatten();
-        if tools.is_at(&path) {
-            return Some(gated::answer(visit, tools, &path).await);
-        }
-        // What would be free there is free but for messages; what is priced or not there stays so.
-        let free = route.is_some() || visit.config.unrouted == Unrouted::Pass;
-        if free && visit.facts.method == "POST" && tools.is_above(&path, route) {
-            return Some(gated::below(visit, tools, &path).await);
+        match tools.place(&path) {
+            Place::Here => return Some(gated::answer(visit, tools, &path).await),
+            Place::Doubtful => return Some(respond::problem(&Code::PathNotCanonical.into(), Vec::new())),
+            // What would be free there is free but for messages; what is priced, not there or in doubt is the routes' matter.
+            Place::Below if visit.facts.method == "POST" => {
+                let route = visit.config.route(&visit.facts.method, &path).ok()?;
+                if tools.reaches(route, visit.config.unrouted) {
+                    return Some(gated::below(visit, tools, &path).await);
+                }
+            }
+            Place::Below | Place::Elsewhere => {}
         }
     }
     let placement = visit.config.discovery.at(&visit.facts.path)?;
