@@ -44,17 +44,21 @@ impl Message {
     }
 }
 
-/// Whether a body of this type is JSON in UTF-8: some servers decode whatever charset they are told.
+/// Whether a body of this type is JSON in UTF-8.
 #[must_use]
 pub fn is_json(content_type: Option<&str>) -> bool {
     let Some(content_type) = content_type else { return true };
-    let mut parts = content_type.split(';').map(str::trim);
-    let kind = parts.next().unwrap_or_default();
+    let kind = content_type.split(';').next().unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/json") && is_utf8(content_type)
+}
+
+/// Whether a body of this type says of itself nothing else than UTF-8: some servers decode whatever charset they are told.
+#[must_use]
+pub fn is_utf8(content_type: &str) -> bool {
     let utf8 =
         |value: &str| ["utf-8", "utf8"].iter().any(|known| value.trim().trim_matches('"').eq_ignore_ascii_case(known));
-    let mut charsets =
-        parts.filter_map(|part| part.split_once('=')).filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
-    kind.eq_ignore_ascii_case("application/json") && charsets.all(|(_, value)| utf8(value))
+    let parts = content_type.split(';').skip(1).filter_map(|part| part.split_once('='));
+    parts.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset")).all(|(_, value)| utf8(value))
 }
 
 /// Whether every key is one of these or nothing like one: to some parsers (Go's) `Method` is `method`, and the last one wins.

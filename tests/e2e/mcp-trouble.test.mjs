@@ -104,6 +104,8 @@ test('below a server\'s path: what is priced is paid, what is not there is not t
     const response = await send(body);
     assert.ok(response.status === 400 || response.json().result.isError, response.text);
   }
+  const inUtf7 = await send('{"topic":"+ACIAfQ-"}', 'application/json; charset=utf-7');
+  assert.equal(inUtf7.status, 400, inUtf7.text);
   assert.equal(open.origin.calls.length, before, 'a message below the path is priced, or refused');
   await open.stop();
 });

@@ -44,7 +44,8 @@ pub(super) async fn below(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath
         return rpc_refusal("the body is over 1 MiB, or broke off");
     };
     let bytes = bytes.to_vec();
-    if visit.request.headers().get("content-encoding")?.is_none() && message::is_none(&bytes) {
+    let plain = visit.request.headers().get("content-encoding")?.is_none() && message::is_utf8(&kind);
+    if plain && message::is_none(&bytes) {
         return pass(visit, &bytes).await;
     }
     let init = RequestInit::new();
