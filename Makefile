@@ -40,7 +40,7 @@ bundle: build ## What a deployment would upload, and its size
 tools: ## The part of setup that a build needs
 	@scripts/setup build
 
-setup: ## System packages, the wasm32 toolchain, wasm-bindgen, worker-build, cargo-deny, npm packages, Chromium
+setup: ## System packages, the wasm32 toolchain, wasm-bindgen, worker-build, cargo-deny, npm packages, Chromium, the examples' Python and Rust
 	@scripts/setup
 
 fuzz: ## Everything that a stranger sends, through libFuzzer (needs a nightly toolchain; SECONDS_EACH=60)

@@ -104,24 +104,18 @@ impl Pattern {
     /// Whether it names exactly this path, without a parameter.
     #[must_use]
     pub fn is_literally(&self, path: &[String]) -> bool {
-        !self.rest
-            && self.segments.len() == path.len()
-            && self
-                .segments
-                .iter()
-                .zip(path)
-                .all(|(segment, actual)| matches!(segment, Segment::Literal(l) if l == actual))
+        !self.rest && self.segments.len() == path.len() && self.begins_with(path)
     }
 
     /// Whether it names this path and something below it.
     #[must_use]
     pub fn is_below(&self, path: &[String]) -> bool {
-        self.segments.len() > path.len()
-            && self
-                .segments
-                .iter()
-                .zip(path)
-                .all(|(segment, actual)| matches!(segment, Segment::Literal(l) if l == actual))
+        self.segments.len() > path.len() && self.begins_with(path)
+    }
+
+    fn begins_with(&self, path: &[String]) -> bool {
+        let pairs = self.segments.iter().zip(path);
+        pairs.into_iter().all(|(segment, actual)| matches!(segment, Segment::Literal(literal) if literal == actual))
     }
 
     /// The method that it names.

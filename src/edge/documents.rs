@@ -16,7 +16,7 @@ use worker::Result;
 
 /// Seconds for which it is remembered whether the origin has something at a path.
 const REMEMBERED_SECONDS: u64 = 300;
-/// The same of an origin that gave no answer.
+/// Seconds for which an old OpenAPI document of the origin's is served on, when there is no new one.
 const FAILED_SECONDS: u64 = 15;
 /// How long the origin may take for it.
 const ASK_SECONDS: u32 = 5;

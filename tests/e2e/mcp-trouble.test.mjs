@@ -51,6 +51,18 @@ test('a session that is over: 404, nothing was run, and what was paid first buys
   await stop();
 });
 
+test('an answer that merely speaks of a lost session is an answer', async () => {
+  const words = JSON.stringify({ originStatus: 404, celsius: 21 });
+  const { origin, url, stop } = await routes((_, response) => text(response, 200, words, 'application/json'));
+  const buyer = await stack.buyer();
+  const { payment } = await payFor(url, 'after', {}, buyer);
+  const { result, earned } = await effectsOf({ ...stack, origin }, () => post(url, toolCall('after', {}, { payment })));
+  assert.equal(earned, 10_000n);
+  assert.equal(result.status, 200);
+  assert.deepEqual(assertSaid(result).structuredContent, JSON.parse(words));
+  await stop();
+});
+
 test('a JSON-RPC error of a call that was paid for first carries the receipt', async () => {
   const { origin, url, stop } = await gated((one, response) => (one.message?.method === 'tools/call'
     ? text(response, 200, JSON.stringify({ jsonrpc: '2.0', id: one.message.id, error: { code: -32050, message: 'no', data: { why: 1 } } }), 'application/json') : undefined));

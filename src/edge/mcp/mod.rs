@@ -152,8 +152,11 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
     } else {
         answer::members(refused_or_raw(sold.status(), &kind, &body, &header))
     };
-    // A session that is over is a 404 by the protocol, and makes a client begin another.
-    let over = members.get("structuredContent").is_some_and(|said| said.get().contains(r#""originStatus":404"#));
+    // A session that is over is a 404 by the protocol, and makes a client begin another. Only our own refusal says so: an
+    // answer that merely holds these words is an answer.
+    let ours = kind == "application/problem+json";
+    let over = ours
+        && serde_json::from_slice::<Value>(&body).is_ok_and(|problem| problem.get("originStatus") == Some(&json!(404)));
     answer::note(&mut members, receipt, credits);
     reply(if over { 404 } else { 200 }, &answer::message(id, &members), &headers)
 }
