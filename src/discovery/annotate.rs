@@ -5,6 +5,7 @@ use super::{Catalogue, text};
 use crate::config::{Origin, Terms, sample};
 use crate::http::path::CanonicalPath;
 use crate::json::{put, table};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -20,16 +21,21 @@ pub fn annotated(catalogue: &Catalogue<'_>, mut document: Value) -> Option<Value
     let prefix = prefix(catalogue, &document);
     // Its own servers are what the gateway stands before: whoever went there would be on a way around it.
     put(&mut document, "servers", json!([{ "url": format!("{}{prefix}", catalogue.base) }]));
+    let references = References(document.clone());
     for (path, item) in table(&mut document, "paths").into_iter().flatten() {
+        references.written_out(item);
         let Some(item) = item.as_object_mut() else { continue };
         item.remove("servers");
         let shared = item.get("parameters").cloned();
         for method in METHODS {
             let Some(operation) = item.get_mut(method).filter(|operation| operation.is_object()) else { continue };
+            let lists = [operation.get("parameters"), shared.as_ref()];
+            let target = filled(&format!("{prefix}{path}"), &references.parameters(&lists));
             if let Some(members) = operation.as_object_mut() {
                 members.remove("servers");
+                // Whatever its author wrote of a price: the gate asks for ours, or for none.
+                members.remove("x-payment-info");
             }
-            let target = filled(&format!("{prefix}{path}"), &[operation.get("parameters"), shared.as_ref()]);
             if let Some(terms) = priced(catalogue, &method.to_ascii_uppercase(), &target) {
                 pay(catalogue, terms, operation);
             }
@@ -57,11 +63,50 @@ fn prefix(catalogue: &Catalogue<'_>, document: &Value) -> String {
     }
 }
 
+/// What the document refers to within itself (JSON Reference, by JSON Pointer).
+struct References(Value);
+
+/// So many references lead from one to the next at most: two that name each other never end.
+const MOST_REFERENCES: usize = 4;
+
+impl References {
+    fn followed(&self, value: &Value) -> Option<&Value> {
+        let mut found = self.named(value)?;
+        for _ in 0..MOST_REFERENCES {
+            match self.named(found) {
+                Some(next) => found = next,
+                None => break,
+            }
+        }
+        found.get("$ref").is_none().then_some(found)
+    }
+
+    fn named(&self, value: &Value) -> Option<&Value> {
+        let fragment = value.get("$ref")?.as_str()?.strip_prefix('#')?;
+        self.0.pointer(&percent_decode_str(fragment).decode_utf8().ok()?)
+    }
+
+    /// A path that refers to its operations gets them itself: a price beside a `$ref` is one that nobody reads, and in the
+    /// place that it names the price would be that of another path.
+    fn written_out(&self, item: &mut Value) {
+        let Some(Value::Object(found)) = self.followed(item).cloned() else { return };
+        let Some(item) = item.as_object_mut() else { return };
+        item.remove("$ref");
+        for (name, member) in found {
+            item.entry(name).or_insert(member);
+        }
+    }
+
+    fn parameters(&self, lists: &[Option<&Value>]) -> Vec<Value> {
+        let all = lists.iter().flatten().filter_map(|list| list.as_array()).flatten();
+        all.map(|parameter| self.followed(parameter).unwrap_or(parameter).clone()).collect()
+    }
+}
+
 /// A path with an example in the place of every parameter.
-fn filled(path: &str, parameters: &[Option<&Value>]) -> String {
+fn filled(path: &str, parameters: &[Value]) -> String {
     let example = |name: &str| {
-        let named = parameters.iter().flatten().filter_map(|list| list.as_array()).flatten();
-        let parameter = named.into_iter().find(|parameter| parameter.get("name").is_some_and(|known| known == name))?;
+        let parameter = parameters.iter().find(|parameter| parameter.get("name").is_some_and(|known| known == name))?;
         let given = parameter.get("example").cloned();
         text(&given.or_else(|| sample(name, parameter.get("schema")?))?)
     };

@@ -85,12 +85,42 @@ fn no_server_of_an_origins_document_lengthens_our_host() {
     }
 }
 
+#[test]
+fn what_an_origins_document_refers_to_is_priced_where_it_is_referred_from() {
+    let config = config(&json!({ "GET /a/:x": "$0.001", "GET /b": "$0.002", "GET /c/7": "$0.003" }));
+    let support = Support::default();
+    let catalogue = Catalogue::new(&config, &support, "https://host");
+    let get = |amount: &str| json!({ "get": { "x-payment-info": { "price": { "amount": amount } }, "responses": {} } });
+    let theirs = json!({
+        "openapi": "3.1.0", "info": {},
+        "paths": {
+            "/a/{x}": { "$ref": "#/components/pathItems/shared" },
+            "/b": { "$ref": "#/paths/~1a~1%7Bx%7D" },
+            "/free": { "$ref": "#/components/pathItems/shared" },
+            "/c/{id}": { "parameters": [{ "$ref": "#/components/parameters/id" }], "get": {} },
+            "/round": { "$ref": "#/paths/~1round" },
+            "/out": { "$ref": "https://elsewhere.example/out.json" },
+        },
+        "components": {
+            "pathItems": { "shared": get("99") },
+            "parameters": { "id": { "name": "id", "in": "path", "required": true, "example": 7 } },
+        },
+    });
+    let ours = annotated(&catalogue, theirs).unwrap();
+    let price = |path: &str| ours["paths"][path]["get"]["x-payment-info"]["price"]["amount"].clone();
+    assert_eq!((price("/a/{x}"), price("/b"), price("/c/{id}")), (json!("0.001"), json!("0.002"), json!("0.003")));
+    assert_eq!(price("/free"), Value::Null, "its author's price is nobody's");
+    assert!(ours["paths"]["/a/{x}"].get("$ref").is_none());
+    assert!(ours["paths"]["/round"].get("$ref").is_some() && ours["paths"]["/out"].get("$ref").is_some());
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),
         any::<u32>().prop_map(Value::from),
         "[a-z/{}$.3]{0,8}".prop_map(Value::from),
+        Just(Value::from("#/paths/~1a")),
     ];
     let key = prop_oneof![
         Just("paths".to_owned()),
@@ -103,6 +133,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         Just("schema".to_owned()),
         Just("components".to_owned()),
         Just("responses".to_owned()),
+        Just("$ref".to_owned()),
         "[a-z]{1,4}",
     ];
     leaf.prop_recursive(5, 64, 6, move |inner| {
