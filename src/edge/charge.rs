@@ -150,16 +150,7 @@ impl<'a> Sale<'a> {
     ) -> Result<Response> {
         let served = match self.serve(None).await {
             Ok(served) if served.status() < 400 => served,
-            Ok(failure) => {
-                // Awaited, not left for later: a client that tries the same payment again at once is not told 409.
-                claim.record(Event::Release).await;
-                self.note("not_charged", &json!({ "origin_status": failure.status() }));
-                return failure.release(Vec::new());
-            }
-            Err(problem) => {
-                claim.record(Event::Release).await;
-                return self.refuse(problem, Vec::new());
-            }
+            failed => return self.not_charged(claim, failed).await,
         };
         if !claim.may_still_settle() {
             served.discard();
@@ -280,15 +271,19 @@ impl<'a> Sale<'a> {
                 }
                 served.release(Vec::new())
             }
+            failed => self.not_charged(claim, failed).await,
+        }
+    }
+
+    async fn not_charged(&self, claim: &Granted, failed: std::result::Result<Served, Problem>) -> Result<Response> {
+        // Awaited, not left for later: a client that tries the same payment again at once is not told 409.
+        claim.record(Event::Release).await;
+        match failed {
             Ok(failure) => {
-                claim.record(Event::Release).await;
                 self.note("not_charged", &json!({ "origin_status": failure.status() }));
                 failure.release(Vec::new())
             }
-            Err(problem) => {
-                claim.record(Event::Release).await;
-                self.refuse(problem, Vec::new())
-            }
+            Err(problem) => self.refuse(problem, Vec::new()),
         }
     }
 
@@ -328,30 +323,6 @@ impl<'a> Sale<'a> {
         let again_at = now().saturating_add(wait(1, None));
         claim.record(Event::LostTrack { reason, transaction: None, again_at, lost: true }).await;
         self.refuse(Code::SettlementUnknown.into(), Vec::new())
-    }
-
-    /// What is kept of an answer for whoever shows its identifier: what is in hand whole, what streams as it streams.
-    fn kept(&self, served: &Served) -> Option<Kept> {
-        if self.identified.is_none() || self.charge.terms.replay_seconds == 0 {
-            return None;
-        }
-        if let Some(answer) = served.in_hand(self.kept_until()) {
-            return Some(Kept::Answer(answer));
-        }
-        served.can_be_copied().then(|| Kept::Copying(now().saturating_add(u64::from(replay::COPY_SECONDS))))
-    }
-
-    fn kept_until(&self) -> u64 {
-        now().saturating_add(u64::from(self.charge.terms.replay_seconds))
-    }
-
-    /// Makes the copy that was announced, beside the client's.
-    fn copy(&self, claim: &Granted, served: &mut Served) {
-        let Some(copy) = served.copy(self.kept_until()) else { return };
-        let claim = claim.clone();
-        self.context.wait_until(async move {
-            claim.store(copy.await).await;
-        });
     }
 
     async fn claim(

@@ -14,6 +14,7 @@ mod environment;
 mod facilitator;
 mod gateway;
 mod goods;
+mod keeping;
 mod log;
 mod mcp;
 mod objects;
