@@ -11,6 +11,7 @@ mod mistakes;
 mod offer;
 mod parts;
 mod pattern;
+mod recipients;
 mod route;
 mod rpc;
 mod template;
@@ -107,6 +108,16 @@ impl Config {
         let mut discovery = discovery::discovery(bindings, &mut mistakes);
         let tools = tools::tools(bindings, &offer, value, &routes, &mut mistakes);
         discovery::check(&mut discovery, tools.as_ref(), &routes, &mut mistakes);
+        let sold = routes
+            .iter()
+            .filter_map(|route| Some((format!("ROUTES.{:?}", route.pattern.as_str()), route.terms.as_ref()?)));
+        let packages = credits.iter().flat_map(|credits| &credits.packages);
+        let packages = packages.map(|package| (format!("PACKAGES.{}", package.name), &package.terms));
+        let tool = |(name, terms)| (format!("TOOLS.{name}"), terms);
+        let tools_sold = tools.iter().flat_map(|tools| tools.priced().map(tool));
+        // The protocol's own vectors are signed for the example's address: only who writes a file is told.
+        let written = secrets == Secrets::Elsewhere;
+        recipients::check(sold.chain(packages).chain(tools_sold), offer.pay_to, written, &mut mistakes);
         let rpc = rpc::rpc(bindings, &mut mistakes);
         match origin {
             Some(origin) if mistakes.is_empty() => {

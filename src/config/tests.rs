@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 mod cdp;
 mod credits;
 mod discovery;
+mod recipients;
 mod rpc;
 
 fn bindings(value: &Value) -> Bindings {

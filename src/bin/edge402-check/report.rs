@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use edge402::config::{Config, Mistakes, Route, Settle, Terms, Verify, wrangler};
+use edge402::config::{Config, Mistakes, Route, Settle, Terms, Tools, Verify, wrangler};
 use std::process::ExitCode;
 
 /// Runs the command with the arguments of the process.
@@ -77,9 +77,10 @@ fn table(config: &Config) -> String {
         text.push('\n');
     }
     text.push_str(&format!(
-        "\nAnything else, other methods included: {}.\nOrigin: {}\nSettled by: {}\nLost outcomes: {}\n",
+        "\nAnything else, other methods included: {}.\nOrigin: {}\nPaid to: {}\nSettled by: {}\nLost outcomes: {}\n",
         unrouted(config),
         origin(config),
+        recipients(config),
         settlers(config),
         provers(config)
     ));
@@ -171,6 +172,30 @@ fn origin(config: &Config) -> &str {
     match &config.origin {
         edge402::config::Origin::Url(url) => url,
         edge402::config::Origin::Service => "the service binding ORIGIN_SERVICE",
+    }
+}
+
+/// Everybody who is paid, and for what, where it is not one for all.
+fn recipients(config: &Config) -> String {
+    let routes = config.routes.iter().filter_map(|route| Some((route.pattern.as_str(), route.terms.as_ref()?)));
+    let packages = config.credits.iter().flat_map(|credits| &credits.packages);
+    let packages = packages.map(|package| (package.name.as_str(), &package.terms));
+    let tools = config.tools.iter().flat_map(Tools::priced);
+    let mut paid: Vec<(String, Vec<&str>)> = Vec::new();
+    for (name, terms) in routes.chain(packages).chain(tools) {
+        for requirement in &terms.requirements {
+            let to = requirement.pay_to.to_checksum(None);
+            match paid.iter_mut().find(|(known, _)| *known == to) {
+                Some((_, names)) if names.last() == Some(&name) => {}
+                Some((_, names)) => names.push(name),
+                None => paid.push((to, vec![name])),
+            }
+        }
+    }
+    match paid.as_slice() {
+        [] => "nobody, as nothing is sold".to_owned(),
+        [(one, _)] => one.clone(),
+        _ => paid.iter().map(|(to, names)| format!("{to} for {}", names.join(", "))).collect::<Vec<_>>().join("; "),
     }
 }
 
