@@ -14,7 +14,7 @@ fuzz_target!(|input: (&[u8], &str, bool)| {
     if method != CALL {
         return;
     }
-    if let (Some(call), Some(forwarded)) = (message::call(bytes), message::without_payment(bytes)) {
+    if let (Some(call), Some(forwarded)) = (message::call(bytes), message::for_origin(bytes, None)) {
         // What the origin gets is the same call, and no payment.
         let again = message::call(forwarded.as_bytes()).expect("it was a call");
         assert_eq!(again.name, call.name);

@@ -113,6 +113,12 @@ impl Pattern {
         self.segments.len() > path.len() && self.begins_with(path)
     }
 
+    /// Whether it names nothing: `/*`, or parameters alone.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.rest && self.segments.iter().all(|segment| *segment == Segment::Any)
+    }
+
     fn begins_with(&self, path: &[String]) -> bool {
         let pairs = self.segments.iter().zip(path);
         pairs.into_iter().all(|(segment, actual)| matches!(segment, Segment::Literal(literal) if literal == actual))

@@ -66,12 +66,15 @@ impl Tools {
         }
     }
 
-    /// Whether what lies below the server's path is free there by nobody's naming it: frameworks that mount a server take
-    /// messages at what is below, too.
+    /// Whether what is free at a path is so by nobody's naming it. There the server may take messages, too: frameworks mount
+    /// one at all that is below its path, at all that ends in it, or at every path.
     #[must_use]
-    pub fn reaches(&self, route: Option<&Route>, unrouted: Unrouted) -> bool {
+    pub fn reaches(&self, path: &CanonicalPath, route: Option<&Route>, unrouted: Unrouted) -> bool {
         match route {
-            Some(route) => route.terms.is_none() && !route.pattern.is_below(&self.segments),
+            Some(route) if self.place(path) == Place::Below => {
+                route.terms.is_none() && !route.pattern.is_below(&self.segments)
+            }
+            Some(route) => route.terms.is_none() && route.pattern.is_everything(),
             None => unrouted == Unrouted::Pass,
         }
     }

@@ -4,35 +4,28 @@
 //! only once they say that it was. Whatever dies in between leaves either a settlement that the alarm brings to an end or an
 //! answer that is owed, never money that nobody knows of and never a second answer.
 
-use super::claims::{Claimed, Granted, Ledger, key};
+use super::claims::{Claimed, Granted, Ledger};
 use super::goods::{Goods, Ready, Served};
+use super::replay::Content;
+use super::sale::Sale;
 use super::settlement::Unpaid;
-use super::{log, now, replay, respond, stay_awake};
-use crate::config::{Config, Facilitator, Settle, Verify};
-use crate::gate::{Charge, Standing};
+use super::{now, replay, stay_awake};
+use crate::config::{Facilitator, Settle, Verify};
+use crate::gate::Standing;
 use crate::http::problem::{Code, Problem};
 use crate::ledger::authorization::{Denial, Event, Movement};
-use crate::ledger::messages::{Claim, Identified, Kept, Mode, Right, StoredAnswer};
+use crate::ledger::messages::{Kept, Right, StoredAnswer};
 use crate::ledger::outcome::{CLOCK_SECONDS, wait};
 use serde_json::json;
 use web_sys::Response;
-use worker::{Context, Env, Result};
+use worker::Result;
 
-/// Seconds that a claim outlives the origin's time-out by (`design.md` section 4).
-pub(super) const LEASE_SLACK_SECONDS: u32 = 10;
-
-/// Everything a paid call needs.
-pub(super) struct Sale<'a> {
-    pub(super) config: &'a Config,
-    pub(super) charge: &'a Charge<'a>,
-    pub(super) goods: Goods<'a>,
-    /// Those that may settle it, in the operator's order.
-    pub(super) facilitators: Vec<&'a Facilitator>,
-    /// The client's id for the payment, with what it stands for.
-    pub(super) identified: Option<Identified>,
-    pub(super) env: &'a Env,
-    pub(super) context: &'a Context,
-    pub(super) route: &'a str,
+/// What becomes of an answer whose buyer is not there to hear it. Without an end to it one payment would have the origin
+/// work as often as somebody hangs up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HangingUp {
+    LeavesItOwed,
+    EndsIt,
 }
 
 impl<'a> Sale<'a> {
@@ -160,7 +153,7 @@ impl<'a> Sale<'a> {
         // A buyer who hangs up now has paid, or may have: the runtime must not drop the books with the connection.
         let _awake = stay_awake(self.context);
         match self.settle(claim, request, chosen).await {
-            Ok(movement) => self.release(claim, movement, served).await,
+            Ok(movement) => self.release(claim, movement, served, self.first()).await,
             Err(unpaid) => {
                 served.discard();
                 self.refuse_unpaid(unpaid)
@@ -200,7 +193,15 @@ impl<'a> Sale<'a> {
             return self.hold_back(claim, movement).await;
         }
         let served = self.goods.serve(self, ready, Some(&movement)).await;
-        self.deliver(claim, movement, served).await
+        self.deliver(claim, movement, served, self.first()).await
+    }
+
+    /// What the buyer does not hear of the first run it is owed, if it can be told from another call.
+    const fn first(&self) -> HangingUp {
+        match self.content {
+            Content::None | Content::Known(_) => HangingUp::LeavesItOwed,
+            Content::Unknown => HangingUp::EndsIt,
+        }
     }
 
     /// It is paid for already, and its answer was never released.
@@ -209,7 +210,7 @@ impl<'a> Sale<'a> {
         // A buyer who hangs up now has not heard it.
         let _awake = stay_awake(self.context);
         let served = self.serve(Some(&movement)).await;
-        self.deliver(claim, movement, served).await
+        self.deliver(claim, movement, served, HangingUp::EndsIt).await
     }
 
     async fn serve(&self, paid: Option<&Movement>) -> std::result::Result<Served, Problem> {
@@ -228,11 +229,12 @@ impl<'a> Sale<'a> {
         claim: &Granted,
         movement: Movement,
         served: std::result::Result<Served, Problem>,
+        hanging_up: HangingUp,
     ) -> Result<Response> {
         match served {
             // Who is paid first is paid for any answer; after the fact only one that would have been charged counts.
             Ok(served) if self.charge.terms.settle == Settle::Before || served.status() < 400 => {
-                self.release(claim, movement, served).await
+                self.release(claim, movement, served, hanging_up).await
             }
             Ok(failure) => {
                 claim.record(Event::StillOwed).await;
@@ -288,8 +290,14 @@ impl<'a> Sale<'a> {
     }
 
     /// The answer goes out once the books say that it did: it is the only one for this money.
-    async fn release(&self, claim: &Granted, movement: Movement, mut served: Served) -> Result<Response> {
-        if self.goods.is_gone() {
+    async fn release(
+        &self,
+        claim: &Granted,
+        movement: Movement,
+        mut served: Served,
+        hanging_up: HangingUp,
+    ) -> Result<Response> {
+        if hanging_up == HangingUp::LeavesItOwed && self.goods.is_gone() {
             // Nobody is there to hear it: it stays owed.
             served.discard();
             claim.record(Event::Settled(movement.clone())).await;
@@ -323,76 +331,5 @@ impl<'a> Sale<'a> {
         let again_at = now().saturating_add(wait(1, None));
         claim.record(Event::LostTrack { reason, transaction: None, again_at, lost: true }).await;
         self.refuse(Code::SettlementUnknown.into(), Vec::new())
-    }
-
-    async fn claim(
-        &self,
-        settle_request: String,
-        only_what_is_owed: bool,
-    ) -> std::result::Result<Claimed, super::claims::NoClaim> {
-        let (authorization, requirement) = (&self.charge.payment.authorization, self.charge.requirement);
-        let at = now();
-        let mode = match (&self.goods, self.charge.terms.settle) {
-            (Goods::Debt(_), _) => Mode::Debt,
-            (_, Settle::After) => Mode::After,
-            (_, Settle::Before) => Mode::Before,
-            (_, Settle::Deferred) => {
-                let most =
-                    self.charge.terms.max_exposure.and_then(|most| most.in_units_of(requirement.asset.decimals).ok());
-                // The configuration has refused what cannot be counted: without a bound nothing is deferred.
-                Mode::Deferred { max_exposure: most.map_or_else(|| "0".to_owned(), |most| most.to_string()) }
-            }
-        };
-        let claim = Claim {
-            key: key(&self.charge.identity),
-            network: self.charge.identity.network.to_string(),
-            payer: self.charge.identity.payer.to_checksum(None),
-            pay_to: requirement.pay_to.to_checksum(None),
-            binding: self.charge.identity.binding.to_string(),
-            mode,
-            identified: self.identified.clone(),
-            now: at,
-            lease_until: at.saturating_add(u64::from(self.lease_seconds())),
-            // The gate has refused what lies far ahead.
-            valid_before: authorization.valid_before.saturating_to(),
-            value: authorization.value.to_string(),
-            facilitator: self.facilitators.first().map(|facilitator| facilitator.url.clone()).unwrap_or_default(),
-            settle_request,
-            only_what_is_owed,
-            purchase: match &self.goods {
-                Goods::Package(purchase) => Some(purchase.claimed(self.charge)),
-                Goods::Call(_) | Goods::Debt(_) => None,
-            },
-        };
-        Ledger::of(self.env, &self.charge.identity).claim(claim).await
-    }
-
-    fn lease_seconds(&self) -> u32 {
-        let verify_seconds = match self.charge.verify {
-            Verify::Facilitator => {
-                self.longest_call().saturating_mul(u32::try_from(self.facilitators.len()).unwrap_or(1))
-            }
-            Verify::Local => 0,
-        };
-        self.charge.terms.timeout_seconds.saturating_add(LEASE_SLACK_SECONDS).saturating_add(verify_seconds)
-    }
-
-    fn longest_call(&self) -> u32 {
-        self.facilitators.iter().map(|facilitator| facilitator.timeout_seconds).max().unwrap_or_default()
-    }
-
-    pub(super) fn refuse(&self, problem: Problem, lines: respond::Lines) -> Result<Response> {
-        self.note("refuse", &json!({ "code": problem.code.as_str(), "detail": problem.detail }));
-        if problem.code.status() == 402 {
-            respond::challenge(&self.charge.offer.challenge(problem), lines)
-        } else {
-            respond::problem(&problem, lines)
-        }
-    }
-
-    pub(super) fn note(&self, what: &str, details: &serde_json::Value) {
-        let payer = self.charge.payment.authorization.from.to_checksum(None);
-        let amount = self.charge.requirement.amount.to_string();
-        log::decision(what, self.route, &json!({ "payer": payer, "amount": amount, "outcome": details }));
     }
 }

@@ -67,6 +67,10 @@ impl From<NoClaim> for Problem {
             Denial::Unknown => Code::SettlementUnknown.into(),
             Denial::Lapsed => Code::SettlementUnconfirmed.into(),
             Denial::Owed => Code::AnswerOwed.into(),
+            Denial::OtherContent => Self::new(
+                Code::PaymentAlreadyUsed,
+                "what it has paid for is owed, and to the same body or arguments only: send those again",
+            ),
             Denial::IdentifierTaken => Code::IdentifierTaken.into(),
             Denial::Guarded => Code::PurchaseUnclaimed.into(),
             Denial::Exposed => Code::TooMuchUnsettled.into(),

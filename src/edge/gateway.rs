@@ -1,13 +1,14 @@
 //! A request comes in, a response goes out: facts to the gate, its decision to whoever carries it out.
 
 use super::accounts::Accounts;
-use super::charge::Sale;
 use super::debts;
 use super::facilitator::candidates;
 use super::goods::Goods;
 use super::mcp::ToolSale;
 use super::origin::Call;
 use super::purchase::Purchase;
+use super::replay::Read;
+use super::sale::Sale;
 use super::spend::CreditCall;
 use super::{admin, credits, documents, environment, log, mcp, now, random, replay, respond, supported};
 use crate::config::{BUY_PREFIX, Config, Credits, Terms};
@@ -62,6 +63,10 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
         }
     }
     match triage(config, &facts) {
+        Triage::Decided(Decision::PassThrough) => match mcp::passing(&visit).await {
+            Some(answer) => answer,
+            None => visit.unpriced(Decision::PassThrough).await,
+        },
         Triage::Decided(decision) => visit.unpriced(decision).await,
         Triage::Priced(terms, path) => visit.priced(terms, &path, None).await,
     }
@@ -150,10 +155,10 @@ impl Visit<'_> {
         goods: Option<Goods<'_>>,
         doubt: Option<&Challenge>,
     ) -> Result<Response> {
-        let (identified, body) = match self.tool {
-            Some(tool) => (replay::identify_by(charge, tool.content), tool.body.clone()),
+        let Read { identified, content, body } = match self.tool {
+            Some(tool) => replay::identify_by(charge, tool.content, tool.body.clone()),
             None => match replay::identify(charge, self.request).await {
-                Ok(identified) => identified,
+                Ok(read) => read,
                 Err(problem) => return respond::problem(&problem, Vec::new()),
             },
         };
@@ -166,6 +171,7 @@ impl Visit<'_> {
             goods: goods.unwrap_or(Goods::Call(&call)),
             facilitators: candidates(self.config, support, charge.payment.version(), charge.identity.network),
             identified,
+            content,
             env: self.env,
             context: self.context,
             route: &route,

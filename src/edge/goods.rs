@@ -1,9 +1,9 @@
 //! What is sold: a call of the origin, credits for many, or peace about a payment that failed.
 
-use super::charge::Sale;
 use super::debts::Debt;
 use super::origin::{Call, NoAnswer, Outgoing, bodiless, paid_headers, rebuilt};
 use super::purchase::Purchase;
+use super::sale::Sale;
 use super::{log, replay, respond};
 use crate::http::headers::Passage;
 use crate::http::problem::{Code, Problem};
@@ -31,7 +31,7 @@ impl Goods<'_> {
         match self {
             Self::Call(call) => {
                 let payer = sale.charge.payment.authorization.from.to_checksum(None);
-                let outgoing = call.prepare(Passage::Paid, Some(&payer));
+                let outgoing = call.prepare(Passage::Paid, Some(&payer), Some(&paying(sale)));
                 outgoing.map(|outgoing| Ready(Some(outgoing))).map_err(|error| unreachable(&error.to_string()))
             }
             Self::Package(_) => Ok(Ready(None)),
@@ -57,11 +57,12 @@ impl Goods<'_> {
             Self::Call(call) => {
                 let outgoing = ready.0.ok_or_else(|| unreachable("nothing was prepared"))?;
                 let seconds = sale.charge.terms.timeout_seconds;
-                let answer = call.paid(outgoing, seconds).await.map_err(|error| match error {
-                    NoAnswer::TimedOut => Problem::from(Code::OriginTimeout),
-                    NoAnswer::Unreachable(detail) => unreachable(&detail),
-                    NoAnswer::Status(status) => refused(status),
-                })?;
+                let answer = match call.paid(outgoing, seconds).await {
+                    Ok(answer) | Err(NoAnswer::Unusable(answer)) => answer,
+                    Err(NoAnswer::TimedOut) => return Err(Code::OriginTimeout.into()),
+                    Err(NoAnswer::Unreachable(detail)) => return Err(unreachable(&detail)),
+                    Err(NoAnswer::Status(status)) => return Err(refused(status)),
+                };
                 let headers = paid_headers(&answer).map_err(|error| unreachable(&error.to_string()))?;
                 let mut served = Served { body: answer.body(), answer, headers, in_hand: None };
                 if sale.identified.is_some() && sale.charge.terms.replay_seconds > 0 {

@@ -1,8 +1,8 @@
 //! Answers that are kept for a while, for a buyer who asks again with its payment's identifier.
 
-use super::charge::Sale;
 use super::claims::Granted;
 use super::goods::Served;
+use super::sale::Sale;
 use super::{now, replay};
 use crate::ledger::messages::Kept;
 

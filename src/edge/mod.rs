@@ -24,6 +24,7 @@ mod purchase;
 mod replay;
 mod respond;
 mod rpc;
+mod sale;
 mod settlement;
 mod spend;
 mod supported;

@@ -7,8 +7,8 @@ use crate::config::{Config, Origin};
 use crate::gate::holds_our_key;
 use crate::http::cors;
 use crate::http::headers::{
-    Passage, X_EDGE402_PAYER, X_EDGE402_SECRET, X_FORWARDED_HOST, named_by_connection, origins_cookies, reaches_client,
-    reaches_origin,
+    Passage, X_EDGE402_PAYER, X_EDGE402_PAYMENT, X_EDGE402_SECRET, X_FORWARDED_HOST, named_by_connection,
+    origins_cookies, reaches_client, reaches_origin,
 };
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue};
@@ -42,6 +42,8 @@ pub(super) enum NoAnswer {
     TimedOut,
     /// An MCP server's transport refused: nothing was run.
     Status(u16),
+    /// An answer to a tool's call that nothing can be made of, as what its caller is told instead.
+    Unusable(Response),
 }
 
 /// A request to the origin, whole but not sent.
@@ -53,7 +55,7 @@ pub(super) struct Outgoing {
 impl Call<'_> {
     /// An unpriced request: as the client sent it, less what would deceive the origin.
     pub(super) async fn pass_through(&self) -> Result<Response> {
-        let answer = send(self.config, self.env, &self.prepare(Passage::Free, None)?.request).await?;
+        let answer = send(self.config, self.env, &self.prepare(Passage::Free, None, None)?.request).await?;
         // A WebSocket's `101` is headers for this hop only, and no new response can be made of it.
         if answer.status() == 101 {
             return Ok(answer);
@@ -94,7 +96,7 @@ impl Call<'_> {
     }
 
     /// Builds what the origin gets. Nothing that can fail here may fail after money has moved.
-    pub(super) fn prepare(&self, passage: Passage, payer: Option<&str>) -> Result<Outgoing> {
+    pub(super) fn prepare(&self, passage: Passage, payer: Option<&str>, payment: Option<&str>) -> Result<Outgoing> {
         let incoming = self.request.headers();
         let headers = Headers::new_with_headers(&incoming)?;
         let named = named_by_connection(incoming.get("connection")?.as_deref());
@@ -124,6 +126,9 @@ impl Call<'_> {
         }
         if let Some(payer) = payer {
             headers.set(X_EDGE402_PAYER, payer)?;
+        }
+        if let Some(payment) = payment {
+            headers.set(X_EDGE402_PAYMENT, payment)?;
         }
         let base = root(self.config, self.base);
         let controller = AbortController::default();

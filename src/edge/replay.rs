@@ -4,7 +4,7 @@ use super::{respond, within};
 use crate::gate::Charge;
 use crate::http::problem::{Code, Problem};
 use crate::ledger::messages::{Identified, StoredAnswer};
-use alloy_primitives::keccak256;
+use alloy_primitives::{B256, keccak256};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use js_sys::Uint8Array;
@@ -17,33 +17,77 @@ use worker::{AbortController, Result};
 pub(super) const MOST_BYTES: u32 = 256 * 1024;
 /// The largest request body that is read to be bound to an identifier.
 const MOST_BODY_BYTES: u32 = 1024 * 1024;
+/// The largest request body that is read without one.
+const SMALL_BODY_BYTES: u32 = 64 * 1024;
 /// How long a copy of a streaming answer may take, in seconds: Cloudflare gives no more after the response.
 pub(super) const COPY_SECONDS: u32 = 30;
 /// How long a request's body may take, in seconds.
 pub(super) const BODY_SECONDS: u32 = 30;
 
-/// What the payment's identifier stands for: method, path, query, and the body, which is read for it.
-pub(super) async fn identify(
-    charge: &Charge<'_>,
-    request: &Request,
-) -> std::result::Result<(Option<Identified>, Option<Uint8Array>), Problem> {
-    let Some(id) = charge.payment.identifier.clone() else { return Ok((None, None)) };
-    let body = match request.body() {
-        // Theirs says nothing (RFC 9110, 9.3.1), and no request can be made anew with one.
-        _ if matches!(request.method().as_str(), "GET" | "HEAD") => None,
-        None => None,
-        Some(stream) => {
-            Some(read_up_to(stream, MOST_BODY_BYTES, BODY_SECONDS).await.ok_or(Problem::from(Code::BodyTooLarge))?)
+/// What a request holds beside method, path and query: what is owed for a payment is owed to that as well.
+pub(super) enum Content {
+    /// Nothing.
+    None,
+    /// This, by its hash.
+    Known(B256),
+    /// It streams: nobody can say whether another request holds the same.
+    Unknown,
+}
+
+impl Content {
+    fn of(bytes: &[u8]) -> Self {
+        Self::Known(keccak256(bytes))
+    }
+
+    /// As the books have it.
+    pub(super) fn stored(&self) -> Option<String> {
+        match self {
+            Self::Known(hash) => Some(hash.to_string()),
+            Self::None | Self::Unknown => None,
         }
+    }
+}
+
+/// A request as it is claimed for.
+pub(super) struct Read {
+    /// What the payment's identifier stands for: method, path, query, and the content.
+    pub(super) identified: Option<Identified>,
+    pub(super) content: Content,
+    /// The body, where it was read; else it streams.
+    pub(super) body: Option<Uint8Array>,
+}
+
+/// Reads a request's body where the payment has an identifier, which stands for it, and where it is small: larger ones
+/// stream.
+pub(super) async fn identify(charge: &Charge<'_>, request: &Request) -> std::result::Result<Read, Problem> {
+    let id = charge.payment.identifier.clone();
+    let unread = |content| Read { identified: None, content, body: None };
+    let stream = match request.body() {
+        // Theirs says nothing (RFC 9110, 9.3.1), and no request can be made anew with one.
+        Some(_) if matches!(request.method().as_str(), "GET" | "HEAD") => None,
+        stream => stream,
     };
-    let content = body.as_ref().map(Uint8Array::to_vec).unwrap_or_default();
-    Ok((Some(Identified { id, fingerprint: fingerprint(charge, &content) }), body))
+    let Some(stream) = stream else {
+        return Ok(Read { identified: id.map(|id| identified(charge, id, &[])), ..unread(Content::None) });
+    };
+    let length = request.headers().get("content-length").ok().flatten().and_then(|length| length.parse::<u32>().ok());
+    if id.is_none() && length.is_none_or(|length| length > SMALL_BODY_BYTES) {
+        return Ok(unread(Content::Unknown));
+    }
+    let body = read_up_to(stream, MOST_BODY_BYTES, BODY_SECONDS).await.ok_or(Problem::from(Code::BodyTooLarge))?;
+    let bytes = body.to_vec();
+    let identified = id.map(|id| identified(charge, id, &bytes));
+    Ok(Read { identified, content: Content::of(&bytes), body: Some(body) })
 }
 
 /// The same for what is not the request's own body: the call of a tool.
-pub(super) fn identify_by(charge: &Charge<'_>, content: &[u8]) -> Option<Identified> {
-    let id = charge.payment.identifier.clone()?;
-    Some(Identified { id, fingerprint: fingerprint(charge, content) })
+pub(super) fn identify_by(charge: &Charge<'_>, content: &[u8], body: Option<Uint8Array>) -> Read {
+    let identified = charge.payment.identifier.clone().map(|id| identified(charge, id, content));
+    Read { identified, content: Content::of(content), body }
+}
+
+fn identified(charge: &Charge<'_>, id: String, content: &[u8]) -> Identified {
+    Identified { id, fingerprint: fingerprint(charge, content) }
 }
 
 fn fingerprint(charge: &Charge<'_>, content: &[u8]) -> String {
@@ -121,7 +165,18 @@ pub(super) async fn text(request: &Request, most: usize) -> Option<String> {
 
 /// All of a body within so many bytes; nothing if it breaks off, or is larger, or slower.
 pub(super) async fn read_up_to(stream: ReadableStream, most: u32, seconds: u32) -> Option<Uint8Array> {
-    read_until(stream, most, seconds, |_| false).await
+    read_until(stream, most, seconds, |_| false).await.ok()
+}
+
+/// Why a body is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unread {
+    /// It is larger.
+    TooLarge,
+    /// Its time was over first.
+    TooSlow,
+    /// It broke off.
+    Broken,
 }
 
 /// The same, or as much of it as is `enough`: some streams never end.
@@ -130,30 +185,40 @@ pub(super) async fn read_until(
     most: u32,
     seconds: u32,
     enough: impl Fn(&[u8]) -> bool,
-) -> Option<Uint8Array> {
-    let reader = stream.get_reader().dyn_into::<ReadableStreamDefaultReader>().ok()?;
-    let read = within(seconds, AbortController::default(), chunks(&reader, most, enough)).await.flatten();
+) -> std::result::Result<Uint8Array, Unread> {
+    let reader = stream.get_reader().dyn_into::<ReadableStreamDefaultReader>().map_err(|_| Unread::Broken)?;
+    let read = within(seconds, AbortController::default(), chunks(&reader, most, enough)).await;
+    let read = read.unwrap_or(Err(Unread::TooSlow));
     // What has ended is not moved by it.
     let _ = reader.cancel();
     read
 }
 
-async fn chunks(reader: &ReadableStreamDefaultReader, most: u32, enough: impl Fn(&[u8]) -> bool) -> Option<Uint8Array> {
+async fn chunks(
+    reader: &ReadableStreamDefaultReader,
+    most: u32,
+    enough: impl Fn(&[u8]) -> bool,
+) -> std::result::Result<Uint8Array, Unread> {
     let mut bytes: Vec<u8> = Vec::new();
-    loop {
-        let result = wasm_bindgen_futures::JsFuture::from(reader.read()).await.ok()?;
-        let member = |name: &str| js_sys::Reflect::get(&result, &JsValue::from_str(name)).ok();
-        if member("done")?.as_bool()? {
-            return Some(Uint8Array::from(bytes.as_slice()));
-        }
-        let chunk = member("value")?.dyn_into::<Uint8Array>().ok()?;
-        let length = u32::try_from(bytes.len()).ok()?.checked_add(chunk.length())?;
-        if length > most {
-            return None;
+    while let Some(chunk) = next(reader).await.ok_or(Unread::Broken)? {
+        let length = u32::try_from(bytes.len()).ok().and_then(|length| length.checked_add(chunk.length()));
+        if length.is_none_or(|length| length > most) {
+            return Err(Unread::TooLarge);
         }
         bytes.extend(chunk.to_vec());
         if enough(&bytes) {
-            return Some(Uint8Array::from(bytes.as_slice()));
+            break;
         }
     }
+    Ok(Uint8Array::from(bytes.as_slice()))
+}
+
+/// The next piece, or that there is none; nothing where it broke off.
+async fn next(reader: &ReadableStreamDefaultReader) -> Option<Option<Uint8Array>> {
+    let result = wasm_bindgen_futures::JsFuture::from(reader.read()).await.ok()?;
+    let member = |name: &str| js_sys::Reflect::get(&result, &JsValue::from_str(name)).ok();
+    if member("done")?.as_bool()? {
+        return Some(None);
+    }
+    Some(Some(member("value")?.dyn_into::<Uint8Array>().ok()?))
 }

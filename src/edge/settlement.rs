@@ -1,8 +1,8 @@
 //! A sale's dealings with facilitators: verify, settle, and what the buyer is told of the money.
 
-use super::charge::{LEASE_SLACK_SECONDS, Sale};
 use super::claims::Granted;
 use super::facilitator::{self, Attempt};
+use super::sale::{LEASE_SLACK_SECONDS, Sale};
 use super::{log, now, respond};
 use crate::config::Facilitator;
 use crate::http::problem::{Code, Problem};

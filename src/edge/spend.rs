@@ -4,7 +4,7 @@ use super::accounts::{Accounts, Credited, unexpected};
 use super::goods::refused;
 use super::origin::{Call, NoAnswer, paid_headers, rebuilt};
 use super::{log, now, random, respond, stay_awake};
-use crate::config::{Config, Credits};
+use crate::config::{Config, Credits, Settle};
 use crate::credits::messages::{Bought, Command, Reply, Spend as Spending};
 use crate::gate::{Spend, Spender, takes_test_money};
 use crate::http::headers::{Passage, X_CREDITS_CHARGED, X_CREDITS_REMAINING};
@@ -46,7 +46,7 @@ impl CreditCall<'_> {
     /// Carries it out.
     pub(super) async fn run(&self) -> Result<Response> {
         // Built before anything is held: what cannot be sent holds nothing.
-        let outgoing = match self.call.prepare(Passage::Paid, self.payer().as_deref()) {
+        let outgoing = match self.call.prepare(Passage::Paid, self.payer().as_deref(), None) {
             Ok(outgoing) => outgoing,
             Err(error) => return self.refuse(unreachable(&error.to_string())),
         };
@@ -57,39 +57,47 @@ impl CreditCall<'_> {
             Err(problem) => return self.refuse(problem),
         };
         let answer = self.call.paid(outgoing, self.spend.terms.timeout_seconds).await;
+        // What is paid for first is charged unless the origin itself says that it failed: of any other end the buyer may have
+        // been the cause.
+        let charged = match &answer {
+            Ok(answer) => answer.status() < 400,
+            Err(NoAnswer::Unusable(_)) => self.spend.terms.settle == Settle::Before,
+            Err(_) => false,
+        };
         match answer {
-            Ok(answer) if answer.status() < 400 => {
-                let headers = match paid_headers(&answer) {
-                    Ok(headers) => headers,
-                    Err(error) => {
-                        self.release(&held, None).await;
-                        return self.refuse(unreachable(&error.to_string()));
-                    }
-                };
-                headers.set(X_CREDITS_CHARGED, &held.spending.credits.to_string())?;
-                headers.set(X_CREDITS_REMAINING, &held.available.to_string())?;
-                self.note("charged", &json!({ "credits": held.spending.credits, "status": answer.status() }));
-                self.capture(held, answer.status());
-                rebuilt(&answer, answer.body().as_ref(), &headers)
-            }
-            Ok(answer) => {
-                // Awaited: whoever tries again at once finds the credits back.
-                let available = self.release(&held, Some(answer.status())).await;
-                let headers = paid_headers(&answer)?;
-                headers.set(X_CREDITS_CHARGED, "0")?;
-                headers.set(X_CREDITS_REMAINING, &available.to_string())?;
-                self.note("not_charged", &json!({ "status": answer.status() }));
-                rebuilt(&answer, answer.body().as_ref(), &headers)
-            }
-            Err(error) => {
-                self.release(&held, None).await;
-                self.refuse(match error {
-                    NoAnswer::TimedOut => Code::OriginTimeout.into(),
-                    NoAnswer::Unreachable(detail) => unreachable(&detail),
-                    NoAnswer::Status(status) => refused(status),
-                })
-            }
+            Ok(answer) | Err(NoAnswer::Unusable(answer)) if charged => self.charged(held, &answer).await,
+            Ok(answer) | Err(NoAnswer::Unusable(answer)) => self.not_charged(&held, &answer).await,
+            Err(NoAnswer::TimedOut) => self.failed(&held, Code::OriginTimeout.into()).await,
+            Err(NoAnswer::Unreachable(detail)) => self.failed(&held, unreachable(&detail)).await,
+            Err(NoAnswer::Status(status)) => self.failed(&held, refused(status)).await,
         }
+    }
+
+    async fn not_charged(&self, held: &Held, answer: &Response) -> Result<Response> {
+        // Awaited: whoever tries again at once finds the credits back.
+        let available = self.release(held, Some(answer.status())).await;
+        let headers = paid_headers(answer)?;
+        headers.set(X_CREDITS_CHARGED, "0")?;
+        headers.set(X_CREDITS_REMAINING, &available.to_string())?;
+        self.note("not_charged", &json!({ "status": answer.status() }));
+        rebuilt(answer, answer.body().as_ref(), &headers)
+    }
+
+    async fn failed(&self, held: &Held, problem: Problem) -> Result<Response> {
+        self.release(held, None).await;
+        self.refuse(problem)
+    }
+
+    async fn charged(&self, held: Held, answer: &Response) -> Result<Response> {
+        let headers = match paid_headers(answer) {
+            Ok(headers) => headers,
+            Err(error) => return self.failed(&held, unreachable(&error.to_string())).await,
+        };
+        headers.set(X_CREDITS_CHARGED, &held.spending.credits.to_string())?;
+        headers.set(X_CREDITS_REMAINING, &held.available.to_string())?;
+        self.note("charged", &json!({ "credits": held.spending.credits, "status": answer.status() }));
+        self.capture(held, answer.status());
+        rebuilt(answer, answer.body().as_ref(), &headers)
     }
 
     /// The wallet, as the origin is told: nothing for a key, behind which anybody may be.

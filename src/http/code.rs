@@ -65,6 +65,10 @@ pub enum Code {
     OriginUnreachable,
     /// The origin did not answer in time.
     OriginTimeout,
+    /// A tool's answer is too long for a result.
+    AnswerTooLarge,
+    /// A tool's answer began, and is none.
+    AnswerBroken,
     /// The configuration has mistakes: nothing is sold, nothing is free.
     NotConfigured,
     /// The facilitator could not verify; nothing has moved.
@@ -121,7 +125,7 @@ pub enum Code {
 
 impl Code {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 58] = [
         Self::PaymentRequired,
         Self::WrongNetwork,
         Self::WrongAsset,
@@ -152,6 +156,8 @@ impl Code {
         Self::PaymentAlreadyUsed,
         Self::OriginUnreachable,
         Self::OriginTimeout,
+        Self::AnswerTooLarge,
+        Self::AnswerBroken,
         Self::NotConfigured,
         Self::VerificationUnavailable,
         Self::SettlementUnknown,

@@ -20,6 +20,9 @@ pub const X_CREDITS_REMAINING: &str = "x-credits-remaining";
 pub const X_FORWARDED_HOST: &str = "x-forwarded-host";
 /// Tells the origin who paid.
 pub const X_EDGE402_PAYER: &str = "x-edge402-payer";
+/// Tells the origin which payment pays for a call: the same for a call that is made once more because nobody heard its
+/// answer, so that it can tell the two from two calls. `network:payer:nonce`, in lower case.
+pub const X_EDGE402_PAYMENT: &str = "x-edge402-payment";
 /// Proves to the origin that a request came through the gateway.
 pub const X_EDGE402_SECRET: &str = "x-edge402-secret";
 
@@ -135,9 +138,15 @@ mod tests {
         for name in PAYMENT.iter().chain(&HOP_BY_HOP).chain(&METHOD_OVERRIDES).chain(&PATH_OVERRIDES) {
             assert!(!reaches_origin(name, Passage::Free, &[]), "{name}");
         }
-        for name in
-            [X_EDGE402_PAYER, X_EDGE402_SECRET, X_FORWARDED_HOST, "x-edge402-anything", "host", "x_edge402_payer"]
-        {
+        for name in [
+            X_EDGE402_PAYER,
+            X_EDGE402_PAYMENT,
+            X_EDGE402_SECRET,
+            X_FORWARDED_HOST,
+            "x-edge402-anything",
+            "host",
+            "x_edge402_payer",
+        ] {
             assert!(!reaches_origin(name, Passage::Paid, &[]), "{name}");
         }
         for name in ["authorization", "cookie", "accept", "content-type", "range", "x-custom"] {

@@ -300,6 +300,8 @@ pub enum Denial {
     Lapsed,
     /// It settled, and its answer is owed.
     Owed,
+    /// Its answer is owed, to another body or to other arguments.
+    OtherContent,
     /// Its `payment-identifier` belongs to another payment or another request.
     IdentifierTaken,
     /// It settled, and what it bought goes only to who proves to be the buyer.

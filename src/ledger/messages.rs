@@ -64,6 +64,8 @@ pub struct Claim {
     pub pay_to: String,
     /// A hash of method, path and query.
     pub binding: String,
+    /// A hash of the body, or of a tool's call. `None` where there is none, or where it streams and nobody can know it.
+    pub content: Option<String>,
     /// When the money moves.
     pub mode: Mode,
     /// The client's id for it, if it sent one.

@@ -55,10 +55,22 @@ pub fn is_json(content_type: Option<&str>) -> bool {
 /// Whether a body of this type says of itself nothing else than UTF-8: some servers decode whatever charset they are told.
 #[must_use]
 pub fn is_utf8(content_type: &str) -> bool {
-    let utf8 =
-        |value: &str| ["utf-8", "utf8"].iter().any(|known| value.trim().trim_matches('"').eq_ignore_ascii_case(known));
+    charsets(content_type).all(|charset| matches!(charset.as_str(), "utf-8" | "utf8"))
+}
+
+/// Whether a body of this type says of itself no charset in which a brace is another byte than in ASCII.
+#[must_use]
+pub fn is_ascii_at_heart(content_type: &str) -> bool {
+    charsets(content_type).all(|charset| {
+        ["utf-8", "utf8", "ascii", "us-ascii", "latin1"].contains(&charset.as_str())
+            || ["iso-8859-", "windows-125"].iter().any(|family| charset.starts_with(family))
+    })
+}
+
+fn charsets(content_type: &str) -> impl Iterator<Item = String> {
     let parts = content_type.split(';').skip(1).filter_map(|part| part.split_once('='));
-    parts.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset")).all(|(_, value)| utf8(value))
+    let named = parts.filter(|(name, _)| name.trim().eq_ignore_ascii_case("charset"));
+    named.map(|(_, value)| value.trim().trim_matches('"').to_ascii_lowercase())
 }
 
 /// Whether every key is one of these or nothing like one: to some parsers (Go's) `Method` is `method`, and the last one wins.
@@ -109,6 +121,10 @@ pub fn read(bytes: &[u8]) -> Result<Message, NoMessage> {
         return Err(NoMessage::Malformed);
     }
     let params = message.get("params").cloned().unwrap_or_default();
+    // What a tolerant server would trim or fold to a call would be a call that nobody charges.
+    if message.get("method").and_then(Value::as_str).is_some_and(|method| method != CALL && is_alike(method)) {
+        return Err(NoMessage::Malformed);
+    }
     match (message.get("method"), message.get("id")) {
         (Some(Value::String(method)), Some(id @ (Value::String(_) | Value::Number(_)))) => {
             Ok(Message::Request { id: id.clone(), method: method.clone(), params })
@@ -122,11 +138,19 @@ pub fn read(bytes: &[u8]) -> Result<Message, NoMessage> {
     }
 }
 
-/// Whether bytes are JSON that nobody takes for a message, or for several: nothing in it is called `method`, in any case.
+/// Whether nobody would take bytes for a call of a tool, or for several: they do not begin as JSON does, in whatever encoding,
+/// or are JSON in which what is called `method`, in any case, is another one.
 #[must_use]
-pub fn is_none(bytes: &[u8]) -> bool {
+pub fn is_no_call(bytes: &[u8]) -> bool {
+    let blank = |byte: &&u8| byte.is_ascii_whitespace() || matches!(byte, 0 | 0xEF | 0xBB | 0xBF | 0xFE | 0xFF);
+    if bytes.iter().find(|byte| !blank(byte)).is_none_or(|first| !matches!(first, b'{' | b'[')) {
+        return true;
+    }
     let plain = |value: &Value| match value {
-        Value::Object(members) => !members.keys().any(|key| key.to_uppercase().to_lowercase() == "method"),
+        Value::Object(members) => {
+            let mut methods = members.iter().filter(|(key, _)| key.to_uppercase().to_lowercase() == "method");
+            methods.all(|(_, method)| method.as_str().is_some_and(|method| !is_alike(method)))
+        }
         _ => true,
     };
     match strict_json::parse(bytes) {
@@ -138,6 +162,12 @@ pub fn is_none(bytes: &[u8]) -> bool {
 
 /// The method by which a tool is called.
 pub const CALL: &str = "tools/call";
+
+fn is_alike(method: &str) -> bool {
+    let letters =
+        |text: &str| text.to_uppercase().to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    letters(method) == letters(CALL)
+}
 
 /// A call of a tool.
 #[derive(Debug)]
@@ -191,9 +221,12 @@ pub fn call(bytes: &[u8]) -> Option<ToolCall> {
     Some(ToolCall { name, arguments: arguments.unwrap_or_default(), payment, is_task: task.is_some() })
 }
 
-/// The message without its payment, for the origin: all else as it was written. What was paid with is nobody's but ours.
+/// The message without its payment, under another id where one is given: all else as it was written.
+///
+/// What was paid with is nobody's but ours. And a priced call goes under an id that nobody else knows: servers send an answer
+/// to whoever used its id last, and a free message under the same one would carry the answer out past the gate.
 #[must_use]
-pub fn without_payment(bytes: &[u8]) -> Option<String> {
+pub fn for_origin(bytes: &[u8], id: Option<&Value>) -> Option<String> {
     type Members = BTreeMap<String, Box<RawValue>>;
     let mut message: Members = serde_json::from_slice(bytes).ok()?;
     let mut params: Members = serde_json::from_str(message.get("params")?.get()).ok()?;
@@ -207,6 +240,9 @@ pub fn without_payment(bytes: &[u8]) -> Option<String> {
         }
     }
     message.insert("params".to_owned(), raw(&params)?);
+    if let Some(id) = id {
+        message.insert("id".to_owned(), RawValue::from_string(id.to_string()).ok()?);
+    }
     serde_json::to_string(&message).ok()
 }
 
@@ -239,6 +275,10 @@ mod tests {
             (r#"{"jsonrpc":"2.0","id":1,"method":"ping","Method":"tools/call"}"#, "Malformed"),
             ("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\",\"param\u{17f}\":{}}", "Malformed"),
             (r#"{"jsonrpc":"2.0","id":1,"method":"ping"}{}"#, "Syntax"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"Tools/Call"}"#, "Malformed"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":" tools//call\u0000"}"#, "Malformed"),
+            (r#"{"jsonrpc":"2.0","method":"tools.call"}"#, "Malformed"),
+            (r#"{"jsonrpc":"2.0","id":1,"method":"tools/caller"}"#, "1 tools/caller"),
             ("\u{feff}{}", "Syntax"),
             ("7", "Malformed"),
         ] {
@@ -253,9 +293,12 @@ mod tests {
         assert_eq!((read.name.as_str(), read.arguments["n"].get()), ("x", "123456789012345678901234567890"));
         let (header, first_version) = read.payment.unwrap();
         assert_eq!((header, first_version), (encode_header_text(r#"{"x402Version":2,"v":1e3}"#), false));
-        let left = without_payment(text.as_bytes()).unwrap();
+        let left = for_origin(text.as_bytes(), None).unwrap();
         assert!(!left.contains("x402") && left.contains("progressToken"), "{left}");
         assert!(left.contains("123456789012345678901234567890") && left.contains("1.10"), "{left}");
+        assert!(left.contains(r#""id":1,"#), "{left}");
+        let renamed = for_origin(text.as_bytes(), Some(&json!("ours"))).unwrap();
+        assert!(renamed.contains(r#""id":"ours""#) && !renamed.contains(r#""id":1"#), "{renamed}");
     }
 
     #[test]
@@ -277,14 +320,33 @@ mod tests {
     }
 
     #[test]
-    fn json_that_is_no_message_is_told_from_one() {
-        for none in [r#"{"topic":"x"}"#, "[]", r#"[{"a":1},7]"#, "7"] {
-            assert!(is_none(none.as_bytes()), "{none}");
+    fn what_nobody_takes_for_a_call_is_told_from_one() {
+        for none in [
+            r#"{"topic":"x"}"#,
+            r#"{"method":"card"}"#,
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
+            "[]",
+            r#"[{"a":1},7]"#,
+            "7",
+            "",
+            "a=1&method=tools/call",
+            "--b\r\n{",
+            "\u{1}{",
+        ] {
+            assert!(is_no_call(none.as_bytes()), "{none}");
         }
-        for message in
-            [r#"{"method":"x"}"#, r#"{"Method":1}"#, r#"[{"a":1},{"m\u0065thod":"x"}]"#, "{", r#"{"a":1,"a":2}"#]
-        {
-            assert!(!is_none(message.as_bytes()), "{message}");
+        for call in [
+            r#"{"method":"tools/call"}"#,
+            r#"{"Method":"Tools/Call "}"#,
+            r#"{"method":1}"#,
+            r#"[{"a":1},{"m\u0065thod":"tools\/call"}]"#,
+            r#"{"method":"card","METHOD":"tools/call"}"#,
+            "\u{feff} {\"method\":\"tools/call\"}",
+            "{\u{0}\"\u{0}m",
+            "{",
+            r#"{"a":1,"a":2}"#,
+        ] {
+            assert!(!is_no_call(call.as_bytes()), "{call}");
         }
     }
 
@@ -304,13 +366,15 @@ mod tests {
         {
             assert!(!is_json(Some(other)), "{other}");
         }
+        assert!(is_ascii_at_heart("text/plain;charset=ISO-8859-1") && is_ascii_at_heart("a/b"));
+        assert!(!is_ascii_at_heart("text/plain;charset=utf-7") && !is_ascii_at_heart("a/b; Charset=\"cp037\""));
     }
 
     proptest::proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64), text in ".{0,64}") {
-            let _ = (read(&bytes), call(&bytes), without_payment(&bytes));
-            let _ = (read(text.as_bytes()), call(text.as_bytes()), without_payment(text.as_bytes()));
+            let _ = (read(&bytes), call(&bytes), for_origin(&bytes, None));
+            let _ = (read(text.as_bytes()), call(text.as_bytes()), for_origin(text.as_bytes(), None));
         }
     }
 }

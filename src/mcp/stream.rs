@@ -42,7 +42,12 @@ fn answer(text: &str, id: &Value) -> Option<Outcome> {
     }
     let result = message.get("result")?.get();
     let members: BTreeMap<String, &RawValue> = serde_json::from_str(result).ok()?;
-    // Whatever is not plainly a success is not charged.
+    // Whatever is not plainly a success is not charged: nor is a question back, which is no answer yet (the drafts after
+    // 2025-11-25), or a call would be paid for once for each.
+    let complete = members.get("resultType").is_none_or(|kind| kind.get() == "\"complete\"");
+    if !complete || members.contains_key("inputRequests") {
+        return Some(Outcome::Failed(result.to_owned()));
+    }
     match members.get("isError").map(|value| value.get()) {
         None | Some("false") => Some(Outcome::Result(result.to_owned())),
         Some(_) => Some(Outcome::Failed(result.to_owned())),
@@ -100,6 +105,9 @@ mod tests {
         assert!(matches!(of(json, r#"{"id":7,"result":{},"error":null}"#), Some(Outcome::Error(_))));
         assert!(matches!(of(json, r#"{"id":7,"result":{"isError":true}}"#), Some(Outcome::Failed(_))));
         assert!(matches!(of(json, r#"{"id":7,"result":{"isError":"no"}}"#), Some(Outcome::Failed(_))));
+        assert!(matches!(of(json, r#"{"id":7,"result":{"resultType":"input_required"}}"#), Some(Outcome::Failed(_))));
+        assert!(matches!(of(json, r#"{"id":7,"result":{"inputRequests":{}}}"#), Some(Outcome::Failed(_))));
+        assert!(matches!(of(json, r#"{"id":7,"result":{"resultType":"complete"}}"#), Some(Outcome::Result(_))));
         for none in
             [r#"{"id":8,"result":{}}"#, r#"{"id":"7","result":{}}"#, r#"{"id":7}"#, r#"{"id":7,"result":1}"#, "", "[]"]
         {

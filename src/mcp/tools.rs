@@ -41,6 +41,9 @@ pub struct Asked {
     pub body: Option<(&'static str, String)>,
 }
 
+/// The most that the arguments of a path, a query and headers may be together.
+const MOST_TARGET: usize = 8 * 1024;
+
 /// Makes the request, or says what is wrong with the arguments.
 ///
 /// # Errors
@@ -53,6 +56,11 @@ pub fn asked(config: &Config, call: &Call<'_>, tool: &ToolCall) -> Result<Asked,
     }
     if let Some(missing) = input.all_required().into_iter().find(|name| !arguments.contains_key(name)) {
         return Err(format!("the argument {missing:?} is missing"));
+    }
+    // Before anything is made of them: whoever has not paid must not have us build a megabyte of path.
+    let length: usize = arguments.iter().filter(|(name, _)| *name != BODY).map(|(_, value)| value.get().len()).sum();
+    if length > MOST_TARGET {
+        return Err("the arguments are over 8 KiB, without the body: no path, query or header is as long".to_owned());
     }
     let value = |name: &str| -> Option<String> { scalar(arguments.get(name)?) };
     let path = call
@@ -211,6 +219,11 @@ mod tests {
             let refused = ask(&config, name, arguments).unwrap_err();
             assert!(refused.contains(why), "{arguments}: {refused}");
         }
+        let long = |length: usize| format!(r#"{{"city":"{}","days":1}}"#, "x".repeat(length));
+        assert!(ask(&config, "weather", &long(8_000)).is_ok());
+        assert!(ask(&config, "weather", &long(8_192)).unwrap_err().contains("over 8 KiB"));
+        let body = format!(r#"{{"id":"7","body":"{}"}}"#, "x".repeat(100_000));
+        assert!(ask(&config, "json", &body).is_ok(), "a body may be long");
     }
 
     proptest! {

@@ -618,14 +618,14 @@ const event = (message) => `event: message\ndata: ${JSON.stringify(message)}\n\n
 test('streams with no answer, another\'s, broken ones, and too many', async () => {
   const buyer = await stack.buyer();
   const { payment } = await payFor(gate.url, 'search', {}, buyer);
-  const ID = 4711;
   const note = { jsonrpc: '2.0', method: 'notifications/progress', params: { progressToken: 1, progress: 1 } };
-  const asked = { jsonrpc: '2.0', id: ID, method: 'sampling/createMessage', params: {} };
-  for (const answer of [
-    stream(), stream(event(note)), stream(event(said(ID + 1))), stream(event(said(`${ID}`))), stream(event(asked)),
+  const asked = (ID) => ({ jsonrpc: '2.0', id: ID, method: 'sampling/createMessage', params: {} });
+  // By the id that the origin was asked under, which is the gateway's own.
+  const answers = (ID) => [
+    stream(), stream(event(note)), stream(event(said(`${ID}0`))), stream(event(said(4711))), stream(event(asked(ID))),
       stream(`data: ${JSON.stringify(said(ID)).slice(0, -5)}`),
     stream(event({ jsonrpc: '2.0', id: ID })), stream(event([said(ID)])), stream(`: ${JSON.stringify(said(ID))}\n\n`),
-    stream(event({ jsonrpc: '2.0', id: ID, result: 'celsius' })), stream(`data: {"jsonrpc":"2.0","id":${ID},"id":1,"result":{"celsius":1}}\n\n`),
+    stream(event({ jsonrpc: '2.0', id: ID, result: 'celsius' })), stream(`data: {"jsonrpc":"2.0","id":"${ID}","id":1,"result":{"celsius":1}}\n\n`),
     (_, response) => void response.writeHead(202).end(), (_, response) => void response.writeHead(204).end(), (_, response) =>
       void response.writeHead(200).end(),
     (_, response) => void response.writeHead(302, { location: '/elsewhere' }).end(JSON.stringify(said(ID))),
@@ -641,23 +641,25 @@ test('streams with no answer, another\'s, broken ones, and too many', async () =
       setTimeout(() => response.destroy(), 20);
     },
     (_, response) => void response.destroy(),
-  ]) {
+  ];
+  for (const [at, answer] of answers('ID').entries()) {
     origin.answer = (one, response) => {
-      answer(one, response);
+      answers(one.message.id)[at](one, response);
       return false;
     };
-    const { result, did } = await effects(() => post(gate.url, toolCall('search', {}, { payment, id: ID })));
+    const { result, did } = await effects(() => post(gate.url, toolCall('search', {}, { payment, id: 4711 })));
     assert.deepEqual(did, [1, 0, 0n], `${answer} ${result.text.slice(0, 200)}`);
     assertNothingSaid(result);
     assert.ok(result.message.error || result.message.result.isError, `${answer} ${result.text.slice(0, 200)}`);
-    assert.equal(result.message.id, ID);
+    assert.equal(result.message.id, 4711);
   }
   // Two answers are one, after whatever the server asks or tells meanwhile.
   origin.answer = (one, response) => {
-    stream(event(note), event(asked), event(said(ID, 'the first: 21 celsius')), event(said(ID, 'the second')))(one, response);
+    const { id } = one.message;
+    stream(event(note), event(asked(id)), event(said(id, 'the first: 21 celsius')), event(said(id, 'the second')))(one, response);
     return false;
   };
-  const { result, did } = await effects(() => post(gate.url, toolCall('search', {}, { payment, id: ID })));
+  const { result, did } = await effects(() => post(gate.url, toolCall('search', {}, { payment, id: 4711 })));
   assert.deepEqual(did, [1, 1, PRICE]);
   assert.deepEqual(assertSaid(result).content, [{ type: 'text', text: 'the first: 21 celsius' }]);
   assert.doesNotMatch(result.text, /the second/);

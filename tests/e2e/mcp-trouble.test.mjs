@@ -168,7 +168,7 @@ test('a large answer is delivered whole, and one that is too large is not charge
     const { result, earned } = await effectsOf({ ...stack, origin }, () => post(url, toolCall(name, {}, { payment })));
     assert.equal(earned, price, name);
     if (price) assert.ok(resultOf(result).content[0].text === bodyOf(`/${name}`), 'the answer is whole');
-    else assertRefusal(result, 'origin_unreachable');
+    else assertRefusal(result, 'answer_too_large');
   }
   await stop();
 });

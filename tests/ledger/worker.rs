@@ -373,6 +373,7 @@ impl Sale {
             payer: format!("0xP{object}"),
             pay_to: "0xS".to_owned(),
             binding: format!("{route:?}"),
+            content: None,
             mode: match (route, route.settle()) {
                 (Route::Debt { .. }, _) => Mode::Debt,
                 (_, Settle::After) => Mode::After,

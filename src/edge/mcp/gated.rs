@@ -2,13 +2,14 @@
 
 use super::super::gateway::Visit;
 use super::super::origin::names;
-use super::super::{replay, respond};
+use super::super::{random, replay, respond};
 use super::{Called, MOST_MESSAGE, ToolSale, content_of, facts_of, read, rpc_error, sell};
 use crate::config::{ToolPrice, Tools};
 use crate::gate::Decision;
 use crate::http::path::CanonicalPath;
 use crate::mcp::answer;
 use crate::mcp::message::{self, CALL, Message};
+use alloy_primitives::hex;
 use js_sys::Uint8Array;
 use serde_json::Value;
 use web_sys::{Headers, Request, RequestInit, Response};
@@ -33,23 +34,23 @@ pub(super) async fn answer(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPat
     gated(&Visit { request: &request, ..*visit }, tools, path).await
 }
 
-/// Below the server's path, where it may take messages or may be something else: JSON that is no message passes.
-pub(super) async fn below(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {
-    let kind = visit.request.headers().get("content-type")?.unwrap_or_default().to_ascii_lowercase();
-    if !kind.is_empty() && !kind.contains("json") {
-        return visit.unpriced(Decision::PassThrough).await;
-    }
+/// Elsewhere than at the server's path, where it may take messages or may be something else: what is no message passes.
+pub(super) async fn elsewhere(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {
     let Some(body) = visit.request.body() else { return visit.unpriced(Decision::PassThrough).await };
     let Some(bytes) = replay::read_up_to(body, MOST_MESSAGE, replay::BODY_SECONDS).await else {
-        return rpc_refusal("the body is over 1 MiB, or broke off");
+        return rpc_refusal(
+            "the body broke off, or is over 1 MiB: its operator lets it through by naming the path as free",
+        );
     };
     let bytes = bytes.to_vec();
-    let plain = visit.request.headers().get("content-encoding")?.is_none() && message::is_utf8(&kind);
-    if plain && message::is_none(&bytes) {
+    // Of any type: a server may not care what its messages are called.
+    let kind = visit.request.headers().get("content-type")?.unwrap_or_default();
+    let plain = visit.request.headers().get("content-encoding")?.is_none() && message::is_ascii_at_heart(&kind);
+    if plain && message::is_no_call(&bytes) {
         return pass(visit, &bytes).await;
     }
     let init = RequestInit::new();
-    init.set_method("POST");
+    init.set_method(&visit.facts.method);
     init.set_headers(&visit.request.headers());
     init.set_signal(Some(&visit.request.signal()));
     init.set_body(&Uint8Array::from(bytes.as_slice()));
@@ -93,20 +94,23 @@ async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result
     let Some(tool) = message::call(&bytes) else {
         return rpc_error(&route, &id, -32_602, "these are no parameters of a tool's call");
     };
-    let Some(forwarded) = message::without_payment(&bytes) else {
-        return rpc_error(&route, &id, -32_602, "these are no parameters of a tool's call");
-    };
+    let no_call = || rpc_error(&route, &id, -32_602, "these are no parameters of a tool's call");
     match tools.price(&tool.name, visit.config.unrouted) {
         ToolPrice::Unknown => rpc_error(&route, &id, -32_602, "there is no such tool"),
-        ToolPrice::Free => pass(visit, forwarded.as_bytes()).await,
+        ToolPrice::Free => match message::for_origin(&bytes, None) {
+            Some(forwarded) => pass(visit, forwarded.as_bytes()).await,
+            None => no_call(),
+        },
         // Its result could be fetched by other messages, which cost nothing.
         ToolPrice::Priced(_) if tool.is_task => {
             rpc_error(&route, &id, -32_602, "a tool that costs something is not called as a task")
         }
         ToolPrice::Priced(terms) => {
             let content = content_of(&tool);
+            let own = Value::from(hex::encode(random::<16>()?));
+            let Some(forwarded) = message::for_origin(&bytes, Some(&own)) else { return no_call() };
             let sale = ToolSale {
-                called: Called::Server(id.clone()),
+                called: Called::Server(own),
                 body: Some(Uint8Array::from(forwarded.as_bytes())),
                 content: &content,
             };

@@ -38,7 +38,7 @@ const SESSION: &str = "mcp-session-id";
 pub(super) enum Called {
     /// It is an HTTP answer, and becomes a result.
     Route,
-    /// It is a message with this id.
+    /// It is a message with this id, which is ours alone.
     Server(Value),
 }
 
@@ -59,13 +59,6 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
         match tools.place(&path) {
             Place::Here => return Some(gated::answer(visit, tools, &path).await),
             Place::Doubtful => return Some(respond::problem(&Code::PathNotCanonical.into(), Vec::new())),
-            // What would be free there is free but for messages; what is priced, not there or in doubt is the routes' matter.
-            Place::Below if visit.facts.method == "POST" => {
-                let route = visit.config.route(&visit.facts.method, &path).ok()?;
-                if tools.reaches(route, visit.config.unrouted) {
-                    return Some(gated::below(visit, tools, &path).await);
-                }
-            }
             Place::Below | Place::Elsewhere => {}
         }
     }
@@ -74,6 +67,21 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
         return None;
     }
     own::answer(visit, placement).await
+}
+
+/// Answers what is free, if it may be a message to an MCP server that has prices: what is free is free but for those.
+pub(super) async fn passing(visit: &Visit<'_>) -> Option<Result<Response>> {
+    let tools = visit.config.tools.as_ref()?;
+    if matches!(visit.facts.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "DELETE") {
+        return None;
+    }
+    let path = CanonicalPath::new(&visit.facts.path).ok()?;
+    let route = visit.config.route(&visit.facts.method, &path).ok()?;
+    if tools.reaches(&path, route, visit.config.unrouted) {
+        Some(gated::elsewhere(visit, tools, &path).await)
+    } else {
+        None
+    }
 }
 
 /// A message of at most [`MOST_MESSAGE`] bytes, or the answer to one that is none.

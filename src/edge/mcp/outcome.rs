@@ -1,10 +1,16 @@
 //! What a tool's call came to, before it is charged: a JSON-RPC error arrives as a 200, and a 200 would be charged
 //! (`anchors.md` 4.3, 24). So the answer is read whole, and its outcome stands in its status.
+//!
+//! An answer that has begun and that nothing can be made of is an answer all the same: its buyer may have seen to that it
+//! is one, by arguments that make it long, or by ending its session in the middle. Taken for silence, it would be owed, and
+//! one payment would run the tool until the buyer had enough.
 
 use super::super::origin::NoAnswer;
-use super::super::replay;
+use super::super::replay::Unread;
+use super::super::{log, replay};
 use super::{Called, OUTCOME, SESSION};
-use crate::mcp::answer::of_http;
+use crate::http::problem::{Code, Problem};
+use crate::mcp::answer::{of_http, refusal};
 use crate::mcp::stream::{self, Outcome};
 use serde_json::json;
 use std::cell::Cell;
@@ -17,7 +23,15 @@ const FAILED: u16 = 422;
 
 /// The outcome as an answer: below 400 it is worth its price.
 pub(in crate::edge) async fn outcome(called: &Called, answer: &Response, seconds: u32) -> Result<Response, NoAnswer> {
-    let broken = |what: &str| NoAnswer::Unreachable(what.to_owned());
+    let unusable = |code: Code| {
+        log::failure("origin", code.as_str());
+        let problem = serde_json::to_value(Problem::from(code).document()).unwrap_or_default();
+        let told = json!({ "result": refusal(&problem) }).to_string();
+        made(answer, code.status(), &told).map_or_else(
+            |error| Err(NoAnswer::Unreachable(error.to_string())),
+            |answer| Err(NoAnswer::Unusable(answer)),
+        )
+    };
     let status = answer.status();
     // Its session is over, it is in trouble, or it wants somebody to log in: no tool has run.
     if matches!(called, Called::Server(_)) && !(200..300).contains(&status) {
@@ -39,7 +53,12 @@ pub(in crate::edge) async fn outcome(called: &Called, answer: &Response, seconds
                 _ => false,
             };
             let whole = replay::read_until(body, MOST_ANSWER, seconds, enough).await;
-            whole.ok_or_else(|| broken("a tool's answer broke off, took too long, or is over 1 MiB"))?.to_vec()
+            match whole {
+                Ok(bytes) => bytes.to_vec(),
+                Err(Unread::TooSlow) => return Err(NoAnswer::TimedOut),
+                Err(Unread::TooLarge) => return unusable(Code::AnswerTooLarge),
+                Err(Unread::Broken) => return unusable(Code::AnswerBroken),
+            }
         }
         None => Vec::new(),
     };
@@ -55,12 +74,12 @@ pub(in crate::edge) async fn outcome(called: &Called, answer: &Response, seconds
             (status, json!({ "result": of_http(status, &kind, &bytes) }).to_string())
         }
         Called::Server(id) => {
-            let text = String::from_utf8(bytes).map_err(|_| broken("an MCP server's answer is not UTF-8"))?;
-            match stream::outcome(&kind, &text, id) {
+            let found = String::from_utf8(bytes).ok().and_then(|text| stream::outcome(&kind, &text, id));
+            match found {
                 Some(Outcome::Result(result)) => (200, format!(r#"{{"result":{result}}}"#)),
                 Some(Outcome::Failed(result)) => (FAILED, format!(r#"{{"result":{result}}}"#)),
                 Some(Outcome::Error(error)) => (FAILED, format!(r#"{{"error":{error}}}"#)),
-                None => return Err(broken("an MCP server's answer holds none with the call's id")),
+                None => return unusable(Code::AnswerBroken),
             }
         }
     };

@@ -134,7 +134,8 @@ impl Code {
                 409,
                 "payment_already_used",
                 "This payment has been used",
-                "one payment buys one answer; ask again without a payment to be told the price",
+                "one payment buys one answer, and this may be the one that you lost: look at `detail` and at your receipts, and sign \
+                 another only for another answer",
             ),
             Self::OriginUnreachable => {
                 (502, "origin_unreachable", "The API behind the gateway did not answer", "try again later")
@@ -142,6 +143,18 @@ impl Code {
             Self::OriginTimeout => {
                 (504, "origin_timeout", "The API behind the gateway took too long", "try again later")
             }
+            Self::AnswerTooLarge => (
+                502,
+                "answer_too_large",
+                "The tool's answer is over 1 MiB",
+                "ask for less of it; where the tool is a path of this API, call that over HTTP: answers stream there",
+            ),
+            Self::AnswerBroken => (
+                502,
+                "answer_broken",
+                "The tool's answer broke off, or is no answer to the call",
+                "look at x402/payment-response: without one nothing was charged, and the same payment may try again",
+            ),
             Self::NotConfigured => (
                 503,
                 "not_configured",

@@ -38,8 +38,8 @@ fn statement() -> String {
     format!(
         "INSERT INTO authorizations (asset, nonce, binding, state, attempt, lease_until, valid_before, value, facilitator,
              settle_request, claimed_at, changed_at, mode, network, payer, pay_to, lost, again_at, identifier,
-             purchase, guarded)
-         SELECT ?1, ?2, ?3, 'claimed', 1, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?15, ?16, ?17, 0, NULL, ?13, ?18, ?19
+             purchase, guarded, content)
+         SELECT ?1, ?2, ?3, 'claimed', 1, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?15, ?16, ?17, 0, NULL, ?13, ?18, ?19, ?20
          WHERE NOT {taken}
              AND (?10 = 'debt' OR NOT EXISTS (SELECT 1 FROM authorizations WHERE {IN_DEBT}))
              AND (?10 <> 'deferred' OR {exposure} + CAST(?6 AS INTEGER) <= CAST(?11 AS INTEGER))
@@ -48,7 +48,8 @@ fn statement() -> String {
              state = 'claimed', attempt = attempt + 1, lease_until = excluded.lease_until, mode = excluded.mode,
              value = excluded.value, facilitator = excluded.facilitator, settle_request = excluded.settle_request,
              valid_before = excluded.valid_before, pay_to = excluded.pay_to, reason = NULL, identifier = excluded.identifier,
-             purchase = excluded.purchase, guarded = excluded.guarded, claimed_at = excluded.claimed_at, changed_at = excluded.changed_at
+             purchase = excluded.purchase, guarded = excluded.guarded, content = excluded.content,
+             claimed_at = excluded.claimed_at, changed_at = excluded.changed_at
          WHERE binding = excluded.binding
              AND (state = '{free}' OR (state = '{leased}' AND lease_until <= excluded.claimed_at))
          RETURNING attempt",
@@ -105,6 +106,7 @@ impl<S: Sql> Books<'_, S> {
             claim.pay_to.as_str().into(),
             claim.purchase.as_ref().and_then(|purchase| serde_json::to_string(purchase).ok()).into(),
             claim.purchase.as_ref().is_some_and(|purchase| purchase.account.is_none()).into(),
+            claim.content.as_deref().into(),
         ];
         Ok(attempt(&self.sql.run(&statement(), &values)?))
     }
@@ -130,7 +132,9 @@ impl<S: Sql> Books<'_, S> {
     }
 
     /// What settled without an answer is served once, to the one who gets the lease. `may_serve_owed` says the same. Where it
-    /// was paid under an identifier, that is shown again: payment and signature are on chain for everybody to copy.
+    /// was paid under an identifier, that is shown again: payment and signature are on chain for everybody to copy. And only
+    /// for the body that it was claimed with: else one payment would run a call once for each body, whoever saw to it that
+    /// the first of them were not heard.
     fn take_owed(&self, claim: &Claim) -> Result<Option<u32>, S::Error> {
         let (id, fingerprint) = id_of(claim.identified.as_ref());
         let rows = self.sql.run(
@@ -138,6 +142,7 @@ impl<S: Sql> Books<'_, S> {
                  identifier = coalesce(identifier, ?6)
              WHERE asset = ?1 AND nonce = ?2 AND binding = ?3 AND state = 'settled' AND answered = 0 AND lease_until <= ?5
                  AND (identifier = ?6 OR (identifier IS NULL AND guarded = 0))
+                 AND (content IS NULL OR content = ?8)
                  AND NOT EXISTS (SELECT 1 FROM identifiers
                                  WHERE id = ?6 AND NOT (asset = ?1 AND nonce = ?2 AND fingerprint = ?7))
              RETURNING attempt",
@@ -149,6 +154,7 @@ impl<S: Sql> Books<'_, S> {
                 claim.now.into(),
                 id,
                 fingerprint,
+                claim.content.as_deref().into(),
             ],
         )?;
         Ok(attempt(&rows))
@@ -176,7 +182,12 @@ impl<S: Sql> Books<'_, S> {
         match found {
             // Owed, and to who shows the identifier that it was paid under: whoever has lost that is told so, for good.
             Some(found) if may_serve_owed(&found.standing, claim.now) => {
-                let why = if found.guarded { Denial::Guarded } else { Denial::IdentifierTaken };
+                let other = found.content.is_some() && found.content != claim.content;
+                let why = match found.guarded {
+                    true => Denial::Guarded,
+                    false if other => Denial::OtherContent,
+                    false => Denial::IdentifierTaken,
+                };
                 Ok(denied(why, Some(found), None))
             }
             Some(found) if !may_claim_again(&found.standing, claim.now) => {

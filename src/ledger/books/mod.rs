@@ -57,7 +57,7 @@ const TABLES: [&str; 3] = [
 
 /// Columns that came later; objects that were made before them get them when they are opened. The defaults are right for
 /// what was in the books by then.
-const LATER: [(&str, &str); 12] = [
+const LATER: [(&str, &str); 13] = [
     ("mode", "TEXT NOT NULL DEFAULT 'after'"),
     ("network", "TEXT NOT NULL DEFAULT ''"),
     ("payer", "TEXT NOT NULL DEFAULT ''"),
@@ -75,6 +75,8 @@ const LATER: [(&str, &str); 12] = [
     ("purchase", "TEXT"),
     // Whether the answer is a key: more than one answer's worth to whoever copies the payment from the chain.
     ("guarded", "INTEGER NOT NULL DEFAULT 0"),
+    // Of the body that it was claimed for: what is owed is owed to that.
+    ("content", "TEXT"),
 ];
 
 /// The books, over a database that holds one payer's on one network.
@@ -121,7 +123,7 @@ impl<'a, S: Sql> Books<'a, S> {
     /// Where an authorization stands towards a request.
     fn found(&self, key: &Key, binding: &str) -> Result<Option<Found>, S::Error> {
         let rows = self.sql.run(
-            "SELECT binding, state, answered, lease_until, reason, transaction_hash, evidence, guarded
+            "SELECT binding, state, answered, lease_until, reason, transaction_hash, evidence, guarded, content
              FROM authorizations WHERE asset = ?1 AND nonce = ?2",
             &[key.asset.as_str().into(), key.nonce.as_str().into()],
         )?;
@@ -136,6 +138,7 @@ impl<'a, S: Sql> Books<'a, S> {
             reason: row.optional_text(4),
             movement: movement(row, 5, 6),
             guarded: row.number(7) != 0,
+            content: row.optional_text(8),
         }))
     }
 }
@@ -145,6 +148,7 @@ struct Found {
     reason: Option<String>,
     movement: Option<Movement>,
     guarded: bool,
+    content: Option<String>,
 }
 
 /// The money's movement in a row, once its evidence is noted.

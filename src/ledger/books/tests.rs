@@ -22,6 +22,7 @@ fn claim(nonce: u8, now: u64) -> Claim {
         payer: "0xP".into(),
         pay_to: "0xS".into(),
         binding: "GET /a".into(),
+        content: None,
         mode: Mode::After,
         identified: None,
         now,
@@ -180,6 +181,34 @@ fn what_is_owed_under_an_identifier_is_served_to_who_shows_it() {
         books.claim(&Claim { now: 202, lease_until: 242, ..buyer }).unwrap(),
         Reply::Granted { attempt: 2, right: Right::ServeOwed(moved()) }
     );
+}
+
+#[test]
+fn what_is_owed_is_owed_to_the_body_that_it_was_claimed_with() {
+    let database = database();
+    let books = Books::opened(&database);
+    let with =
+        |nonce: u8, now: u64, content: Option<&str>| Claim { content: content.map(Into::into), ..claim(nonce, now) };
+    let proved = Movement { transaction: None, evidence: Evidence::Proved };
+    for (nonce, content) in [(1, Some("a")), (2, None)] {
+        books.claim(&with(nonce, 100, content)).unwrap();
+        books.record(&key(nonce), 1, 101, &start()).unwrap();
+        books.record(&key(nonce), 1, 201, &Event::Settled(proved.clone())).unwrap();
+    }
+    for other in [Some("b"), None] {
+        assert_eq!(denied(books.claim(&with(1, 202, other)).unwrap()), Denial::OtherContent);
+    }
+    let owed = |attempt| Reply::Granted { attempt, right: Right::ServeOwed(proved.clone()) };
+    assert_eq!(books.claim(&with(1, 202, Some("a"))).unwrap(), owed(2));
+    // What streamed cannot be told from another.
+    assert_eq!(books.claim(&with(2, 202, Some("b"))).unwrap(), owed(2));
+    // What came to nothing may be tried again with another body: nothing has moved.
+    books.claim(&with(3, 100, Some("a"))).unwrap();
+    books.record(&key(3), 1, 101, &Event::Release).unwrap();
+    assert_eq!(books.claim(&with(3, 102, Some("b"))).unwrap(), sold(2));
+    books.record(&key(3), 2, 103, &start()).unwrap();
+    books.record(&key(3), 2, 104, &Event::Settled(proved.clone())).unwrap();
+    assert_eq!(denied(books.claim(&with(3, 205, Some("a"))).unwrap()), Denial::OtherContent);
 }
 
 #[test]
