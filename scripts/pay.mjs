@@ -78,6 +78,16 @@ function shown(atoms) {
   return `$${digits.slice(0, -DECIMALS)}${cents && `.${cents}`}`;
 }
 
+/** Without `--` npm takes the options for its own, and what was to be a dry run pays. What it leaves of them shows it. */
+function refuseWhatNpmTook(env, options) {
+  if (!env.npm_lifecycle_event) return;
+  // It reads --max as its own maxsockets.
+  const taken = [...Object.keys(options), 'maxsockets'].filter((name) => env[`npm_config_${name.replaceAll('-', '_')}`] !== undefined);
+  if (taken.length === 0) return;
+  const names = taken.map((name) => `--${name === 'maxsockets' ? 'max' : name}`).join(', ');
+  throw new Stop(2, `npm has taken ${names} for its own: write -- before the URL (npm run pay -- URL --max '$0.10'). Nothing was asked or signed`);
+}
+
 function readArguments(args) {
   if (args.some((arg) => /^(--private-?key\b.*|(0x)?[0-9a-f]{64})$/i.test(arg))) {
     const why = 'it is in your shell\'s history now, and everybody on the machine may have seen it';
@@ -90,6 +100,7 @@ function readArguments(args) {
     key: text, id: text, again: text, patience: { ...text, default: '120' }, 'max-atomic': text,
     'dry-run': flag, 'print-header': flag, 'any-asset': flag, help: flag,
   };
+  refuseWhatNpmTook(process.env, options);
   let parsed;
   try {
     parsed = parseArgs({ args, options, allowPositionals: true });

@@ -97,7 +97,12 @@ pub(super) fn structured(value: &Value, name: &str, mistakes: &mut Mistakes) -> 
     match strict_json::parse(text.as_bytes()) {
         Ok(parsed) => Some(parsed),
         Err(error) => {
-            mistakes.add(name, format!("is not JSON: {error}"), "write a table, a list, or either as a JSON string");
+            let bare = base_name(name) == "NETWORKS" || base_name(name) == "FACILITATORS";
+            let cure = match bare {
+                true => format!("write a list: [{text:?}]"),
+                false => "write a table, a list, or either as a JSON string".to_owned(),
+            };
+            mistakes.add(name, format!("is not JSON: {error}"), cure);
             None
         }
     }

@@ -151,6 +151,14 @@ pub(super) fn facilitators(
     let list = bindings::list(bindings, "FACILITATORS", mistakes);
     let mut unseen = Vec::new();
     let key = cdp::key(bindings, &list, secrets, &mut unseen, mistakes);
+    for (path, value) in &list {
+        let url = value.as_str().or_else(|| value.get("url")?.as_str()).unwrap_or_default();
+        let keyless = ["auth", "headers"].iter().all(|key| value.get(key).is_none());
+        if keyless && url.starts_with("https://api.cdp.coinbase.com/") {
+            let cure = format!("write {{ url = {url:?}, auth = \"cdp\" }}");
+            mistakes.add(path, "is CDP's, which answers nobody without a key", cure);
+        }
+    }
     let found: Vec<_> =
         list.iter().filter_map(|(path, value)| facilitator(path, value, key.as_ref(), mistakes)).collect();
     if found.is_empty() && mistakes.iter().count() == before {

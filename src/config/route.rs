@@ -122,6 +122,13 @@ pub(super) fn routes(
     }
     let mut routes: Vec<Route> = Vec::new();
     for (path, written, written_terms) in &entries {
+        if bindings::KNOWN.contains(&written.as_str()) {
+            let cure = format!(
+                "move it above the line [vars.ROUTES]: in TOML all that follows belongs to ROUTES, {written} too"
+            );
+            mistakes.add(path, "is a variable, and no route", cure);
+            continue;
+        }
         let pattern = match Pattern::parse(written) {
             Ok(pattern) => pattern,
             Err((problem, cure)) => {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 mod cdp;
 mod credits;
 mod discovery;
+mod file;
 mod recipients;
 mod rpc;
 

@@ -1,6 +1,6 @@
 //! `wrangler.toml` as [`Bindings`], for the native check: the same values that the Worker's `env` will hold.
 
-use super::bindings::Bindings;
+use super::bindings::{Bindings, KNOWN};
 use super::mistakes::Mistakes;
 use serde_json::Value;
 use toml::Table;
@@ -47,6 +47,35 @@ pub fn read(text: &str, environment: Option<&str>) -> Result<(Bindings, Mistakes
             "migrations",
             "does not create Payer as an SQLite class",
             "add [[migrations]] tag = \"v1\", new_sqlite_classes = [\"Payer\"]",
+        );
+    }
+    let either = |key: &str| scope.get(key).or_else(|| file.get(key));
+    for (key, problem, cure) in [
+        ("main", "is missing: there is nothing to deploy", "main = \"build/index.js\""),
+        (
+            "compatibility_date",
+            "is missing: wrangler takes the oldest runtime there is",
+            "compatibility_date = \"2026-04-01\"",
+        ),
+    ] {
+        if either(key).is_none() {
+            mistakes.add(key, problem, format!("write {cure}"));
+        }
+    }
+    let flags = either("compatibility_flags").and_then(toml::Value::as_array);
+    if !flags.into_iter().flatten().any(|flag| flag.as_str() == Some("enable_request_signal")) {
+        mistakes.add(
+            "compatibility_flags",
+            "does not hold enable_request_signal: nobody would notice that a buyer has hung up, and what was paid and not heard \
+             would count as answered",
+            "write compatibility_flags = [\"enable_request_signal\"]",
+        );
+    }
+    for name in file.keys().filter(|name| KNOWN.contains(&name.as_str())) {
+        mistakes.add(
+            name,
+            "stands outside of [vars], where nobody reads it",
+            format!("write it below [vars], or as [vars.{name}]"),
         );
     }
     Ok((bindings, mistakes))

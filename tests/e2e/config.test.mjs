@@ -105,7 +105,7 @@ new_sqlite_classes = ["Payer"]`;
 /** Runs edge402-check on a wrangler.toml with these `[vars]`. */
 function check(vars, objects = OBJECTS) {
   const file = join(directory, `wrangler-${(files += 1)}.toml`);
-  writeFileSync(file, `name = "checked"\nmain = "build/index.js"\ncompatibility_date = "2026-01-01"\n${objects}\n[vars]\n${vars}\n`);
+  writeFileSync(file, `name = "checked"\nmain = "build/index.js"\ncompatibility_date = "2026-04-01"\ncompatibility_flags = ["enable_request_signal"]\n${objects}\n[vars]\n${vars}\n`);
   return new Promise((done) => {
     const [program, ...first] = process.env.EDGE402_CHECK ? [process.env.EDGE402_CHECK] : ['cargo', 'run', '--quiet', '--bin', 'edge402-check', '--'];
     execFile(program, [...first, file], { cwd: ROOT }, (error, stdout, stderr) => {

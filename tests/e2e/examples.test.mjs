@@ -197,6 +197,17 @@ describe('the reference signer', () => {
     assert.match(err, /npm run --silent pay -- URL/);
   });
 
+  test('does nothing where npm has taken its options, for want of --', async () => {
+    front.reset();
+    const wallet = await newWallet();
+    for (const option of [['--dry-run'], ['--max', '0.0001'], ['--network', 'eip155:1']]) {
+      const { status, err } = await withoutEffect(stack, () => runWith(wallet, ['npm', 'run', '--silent', 'pay', front.url + WEATHER, ...option]));
+      assert.equal(status, 2, err);
+      assert.match(err, new RegExp(`npm has taken ${option[0]} for its own: write --`));
+    }
+    assert.deepEqual(front.requests, []);
+  });
+
   test('sends a method, a body and headers, on both requests', async () => {
     front.reset();
     const wallet = await newWallet();
