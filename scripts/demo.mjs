@@ -74,7 +74,7 @@ async function start() {
   const vars = {
     ORIGIN: origin.url,
     FACILITATORS: [facilitator.url],
-    PACKAGES: { small: { price: '$1', credits: 5 }, medium: { price: '$5', credits: 30 }, large: { price: '$20', credits: 150 } },
+    PACKAGES: { small: { price: '$0.005', credits: 5 }, medium: { price: '$1', credits: 1100 }, large: { price: '$20', credits: 25_000 } },
     KEY_SECRET: randomBytes(32).toString('hex'),
   };
   const worker = await waiting('wrangler dev', startWrangler({ vars, port }));

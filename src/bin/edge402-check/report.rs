@@ -2,7 +2,8 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use edge402::config::{Config, Mistakes, Route, Settle, Terms, Tools, Verify, wrangler};
+use edge402::config::{Config, Mistakes, Package, Route, Settle, Terms, Tools, Verify, wrangler};
+use edge402::money::{Amount, Price};
 use std::process::ExitCode;
 
 /// Runs the command with the arguments of the process.
@@ -117,7 +118,25 @@ fn packages(config: &Config) -> String {
         let cost = terms.credits.map_or_else(|| "takes none".to_owned(), |credits| format!("costs {credits}"));
         text.push_str(&format!("  {}  {cost}\n", route.pattern.as_str()));
     }
+    for package in &credits.packages {
+        let routes = config.routes.iter().filter(|route| is_dearer(package, route)).map(|route| route.pattern.as_str());
+        let routes: Vec<&str> = routes.collect();
+        if !routes.is_empty() {
+            text.push_str(&format!("  Dearer by {} than paid by the call: {}\n", package.name, routes.join(", ")));
+        }
+    }
     text
+}
+
+/// Whether a call costs more in this package's credits than it costs by itself: nobody would buy them for that.
+fn is_dearer(package: &Package, route: &Route) -> bool {
+    let Some((terms, cost)) = route.terms.as_ref().and_then(|terms| Some((terms, terms.credits?))) else {
+        return false;
+    };
+    let atoms = |price: Price| price.in_units_of(18).ok().map(Amount::atomic);
+    let in_credits = atoms(package.terms.price).and_then(|price| price.checked_mul(cost.into()));
+    let by_itself = atoms(terms.price).and_then(|price| price.checked_mul(package.credits.into()));
+    matches!((in_credits, by_itself), (Some(in_credits), Some(by_itself)) if in_credits > by_itself)
 }
 
 fn lines(route: &Route) -> Vec<[String; 7]> {
