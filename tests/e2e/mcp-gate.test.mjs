@@ -60,12 +60,17 @@ async function payment(client, name, args, account) {
   return payer.createPaymentPayload(required);
 }
 
+/** Nonces of payments that an alarm goes on collecting: it may ask for them while a later test counts. */
+const retried = new Set();
+const settlements = () => proxy.calls.filter(({ path, body }) =>
+  path === '/settle' && !retried.has(body?.paymentPayload?.payload?.authorization?.nonce)).length;
+
 /** What `act` cost the others: tools that ran, settlements that were asked for, atoms that the seller has more. */
 async function effects({ origin: { ran } }, act) {
-  const before = [ran.length, proxy.count('/settle'), await chain.balanceOf(seller)];
+  const before = [ran.length, settlements(), await chain.balanceOf(seller)];
   const result = await act();
   const paid = (await chain.balanceOf(seller)) - before[2];
-  return { result, did: [ran.length - before[0], proxy.count('/settle') - before[1], paid] };
+  return { result, did: [ran.length - before[0], settlements() - before[1], paid] };
 }
 const NOTHING = [0, 0, 0n];
 const transfersOf = async (buyer) => (await chain.transfers({ from: buyer.address, to: seller })).map(({ value }) => value);
@@ -188,6 +193,7 @@ test('who owes for one tool has no other, and is told where to pay', async () =>
   let letGo;
   const held = new Promise((done) => (letGo = done));
   const { nonce } = later.payload.authorization;
+  retried.add(nonce);
   faults.set(buyer.address, async (path, body) =>
     void (path === '/settle' && body.paymentPayload.payload.authorization.nonce === nonce && (await held)));
   assertSaid(await post(worker.url, toolCall('later', { text: 'a' }, { payment: later }), inSession(client)));
