@@ -93,7 +93,7 @@ for (const [what, [tool, args]] of Object.entries(TARGETS)) {
     const buyer = await stack.buyer();
     const { payment } = await payFor(own.url, tool, args(100), buyer);
     const { key } = (await operator(own.url, { action: 'mint', credits: 2 })).json();
-    for (const bytes of [9_000, 100_000, 600_000]) {
+    for (const bytes of [30_000, 100_000, 600_000]) {
       assertError(await inVain(() => post(own.url, toolCall(tool, args(bytes), { payment })), `${bytes}`), -32_602);
       assertError(await inVain(() => post(own.url, toolCall(tool, args(bytes)), { headers: bearer(key) }), `${bytes}`), -32_602);
     }
