@@ -143,6 +143,46 @@ fn rows_are_read_as_they_are_written() {
     assert_eq!(rows(page), [("a_b".to_owned(), 402)]);
 }
 
+/// The same rows: the code, and all the cells beside it.
+fn cells(page: &str) -> Vec<(String, Vec<String>)> {
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix('|')?.strip_suffix('|')?.split('|').map(str::trim);
+        let code = cells.next()?.strip_prefix('`')?.strip_suffix('`')?;
+        Some((code.to_owned(), cells.map(str::to_owned).collect()))
+    };
+    page.lines().filter_map(row).collect()
+}
+
+/// Whether a cell tells somebody something.
+fn says_something(cell: &str) -> bool {
+    !["", "-", "nothing", "(not yours)"].contains(&cell)
+}
+
+#[test]
+fn every_code_has_a_cause_and_a_cure() {
+    let told = cells(&read("docs/troubleshooting.md"));
+    assert_eq!(told.len(), Code::ALL.len(), "rows that begin with a code");
+    for (code, cells) in told {
+        let [_, cause, buyer, operator] = cells.as_slice() else {
+            panic!("{code}: not a status, what happened, the buyer and the operator, but {cells:?}");
+        };
+        assert!(says_something(cause), "{code}: what happened is not told");
+        assert!(!buyer.is_empty(), "{code}: say \"nothing\" or \"(not yours)\" where the buyer can do nothing");
+        assert!(!operator.is_empty(), "{code}: say \"nothing\" where the operator can do nothing");
+        assert!(says_something(buyer) || says_something(operator), "{code}: nobody is told what to do");
+    }
+}
+
+#[test]
+fn cells_are_read_as_they_are_written() {
+    let page = "| code | status |\n| --- | --- |\n| `a_b` | 402 | why | | nothing |\ntext `d` 402\n";
+    let read = cells(page);
+    assert_eq!(read.len(), 1);
+    assert_eq!(read[0].0, "a_b");
+    assert_eq!(read[0].1, ["402", "why", "", "nothing"]);
+    assert!(!says_something(&read[0].1[2]) && !says_something(&read[0].1[3]) && says_something(&read[0].1[1]));
+}
+
 // Variables and settings
 
 /// Whether a name stands somewhere as code: in backticks or in a block.

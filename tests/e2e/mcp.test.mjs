@@ -3,9 +3,6 @@
 
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { promisify } from 'node:util';
@@ -22,6 +19,7 @@ import {
   resultOf, toolCall,
 } from './mcp.mjs';
 import { ROOT, stopEverything } from './stack/processes.mjs';
+import { pythonOfTheMcpClient } from './stack/python.mjs';
 import { startWorker } from './stack/worker.mjs';
 
 const stack = await startStack();
@@ -225,22 +223,8 @@ test('two payments are two answers', async () => {
   await client.close();
 });
 
-/** The Python that PyPI's clients run in: a folder in the cache for each list of versions. */
-async function pythonWith(requirements) {
-  const run = promisify(execFile);
-  const cache = process.env.EDGE402_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'edge402');
-  const venv = join(cache, `python-${createHash('sha256').update(readFileSync(requirements)).digest('hex').slice(0, 16)}`);
-  const python = join(venv, 'bin/python');
-  if (!existsSync(join(venv, '.complete'))) {
-    await run('python3', ['-m', 'venv', '--clear', venv]);
-    await run(python, ['-m', 'pip', 'install', '--disable-pip-version-check', '--quiet', '-r', requirements]);
-    writeFileSync(join(venv, '.complete'), '');
-  }
-  return python;
-}
-
 test('PyPI\'s mcp and x402 list the tools, pay, and have the answer', async () => {
-  const python = await pythonWith(join(ROOT, 'tests/e2e/requirements-mcp.txt'));
+  const python = await pythonOfTheMcpClient();
   const privateKey = generatePrivateKey();
   const { address } = privateKeyToAccount(privateKey);
   await chain.mint(address, 1_000_000n);
