@@ -199,7 +199,7 @@ impl<'a> Sale<'a> {
     /// What the buyer does not hear of the first run it is owed, if it can be told from another call.
     const fn first(&self) -> HangingUp {
         match self.content {
-            Content::None | Content::Known(_) => HangingUp::LeavesItOwed,
+            Content::Known(_) => HangingUp::LeavesItOwed,
             Content::Unknown => HangingUp::EndsIt,
         }
     }

@@ -7,7 +7,7 @@ use super::goods::Goods;
 use super::mcp::ToolSale;
 use super::origin::Call;
 use super::purchase::Purchase;
-use super::replay::Read;
+use super::replay::{Content, Read};
 use super::sale::Sale;
 use super::spend::CreditCall;
 use super::{admin, credits, documents, environment, log, mcp, now, random, replay, respond, supported};
@@ -165,6 +165,8 @@ impl Visit<'_> {
         let target = self.facts.target();
         let call = self.call(&target, body);
         let route = self.route();
+        // What a package or a debt is has nothing to do with what was sent along.
+        let content = if goods.is_some() { Content::Unknown } else { content };
         let sale = Sale {
             config: self.config,
             charge,

@@ -26,9 +26,7 @@ pub(super) const BODY_SECONDS: u32 = 30;
 
 /// What a request holds beside method, path and query: what is owed for a payment is owed to that as well.
 pub(super) enum Content {
-    /// Nothing.
-    None,
-    /// This, by its hash.
+    /// This, by its hash; nothing at all is one as well.
     Known(B256),
     /// It streams: nobody can say whether another request holds the same.
     Unknown,
@@ -43,7 +41,7 @@ impl Content {
     pub(super) fn stored(&self) -> Option<String> {
         match self {
             Self::Known(hash) => Some(hash.to_string()),
-            Self::None | Self::Unknown => None,
+            Self::Unknown => None,
         }
     }
 }
@@ -68,7 +66,7 @@ pub(super) async fn identify(charge: &Charge<'_>, request: &Request) -> std::res
         stream => stream,
     };
     let Some(stream) = stream else {
-        return Ok(Read { identified: id.map(|id| identified(charge, id, &[])), ..unread(Content::None) });
+        return Ok(Read { identified: id.map(|id| identified(charge, id, &[])), ..unread(Content::of(&[])) });
     };
     let length = request.headers().get("content-length").ok().flatten().and_then(|length| length.parse::<u32>().ok());
     if id.is_none() && length.is_none_or(|length| length > SMALL_BODY_BYTES) {
