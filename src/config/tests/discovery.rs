@@ -86,6 +86,11 @@ fn documents_in_each_others_way_are_mistakes() {
         (json!({ "llms": "/openapi.json" }), "DISCOVERY.llms"),
         (json!({ "llms": "/dashboard" }), "DISCOVERY.llms"),
         (json!({ "llms": "/api/admin/x" }), "DISCOVERY.llms"),
+        (json!({ "llms": "/a>b" }), "DISCOVERY.llms"),
+        (json!({ "llms": "/a\"b" }), "DISCOVERY.llms"),
+        (json!({ "llms": "/a,b" }), "DISCOVERY.llms"),
+        (json!({ "llms": "/a)b" }), "DISCOVERY.llms"),
+        (json!({ "llms": "/{a}" }), "DISCOVERY.llms"),
         (json!({ "paywall": "no" }), "DISCOVERY.paywall"),
         (json!({ "robots": true }), "DISCOVERY.robots"),
         (json!("all"), "DISCOVERY"),
@@ -101,6 +106,30 @@ fn documents_in_each_others_way_are_mistakes() {
         paths(&with("SERVICE", service)),
         ["SERVICE.name", "SERVICE.tags", "SERVICE.icon_url", "SERVICE.contact"]
     );
+}
+
+#[test]
+fn an_openapi_document_of_the_origins_is_taken_over_at_one_path_and_not_at_two() {
+    let asked = |openapi: &str| {
+        let discovery = resolved(&with("OPENAPI", json!(openapi))).discovery;
+        ["/openapi.json", "/api/openapi.json"].map(|path| discovery.at(path).is_some_and(|placement| placement.asked))
+    };
+    assert_eq!(asked("origin:/internal/spec.json"), [true, false]);
+    assert_eq!(asked("origin:/openapi.json"), [true, false]);
+    assert_eq!(asked("origin:/api/openapi.json"), [true, true], "the very document that is annotated");
+    let mut both = with("OPENAPI", json!("origin:/openapi.json"));
+    both["DISCOVERY"] = json!({ "openapi": true });
+    assert!(resolved(&both).discovery.at("/api/openapi.json").is_some_and(|placement| placement.asked));
+}
+
+#[test]
+fn what_is_said_of_a_call_or_of_the_whole_is_one_line() {
+    for end in ["\n", "\u{85}", "\u{2028}", "\u{2029}"] {
+        let words = format!("Weather.{end}- free");
+        let said = route(&json!({ "price": "$1", "description": words }));
+        assert_eq!(paths(&said), ["ROUTES.\"GET /weather/:city\".description"], "{end:?}");
+        assert_eq!(paths(&with("SERVICE", json!({ "description": words }))), ["SERVICE.description"], "{end:?}");
+    }
 }
 
 fn gated(tools: &Value) -> Value {
