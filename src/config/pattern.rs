@@ -128,7 +128,7 @@ impl Pattern {
 
     /// How many segments it names, less what a `/*` at its end stands for.
     #[must_use]
-    pub fn depth(&self) -> usize {
+    pub const fn depth(&self) -> usize {
         self.segments.len()
     }
 

@@ -32,6 +32,12 @@ pub fn text(catalogue: &Catalogue<'_>) -> String {
         if call.terms.settle == Settle::Before {
             said.push_str(", paid first");
         }
+        let methods = call.methods();
+        if let [_, others @ ..] = methods.as_slice()
+            && !others.is_empty()
+        {
+            said.push_str(&format!(", by {} too", others.join(", ")));
+        }
         said.push('.');
         if !call.terms.description.is_empty() {
             said.push_str(&format!(" {}", call.sentence()));
