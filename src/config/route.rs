@@ -376,12 +376,10 @@ const MOST_WORDS: usize = 500;
 
 pub(super) fn words(members: &Members<'_>, key: &str, mistakes: &mut Mistakes) -> String {
     let written = members.text(key, mistakes).unwrap_or_default();
-    // U+2028 and U+2029 end a line too, and llms.txt says one thing in each line.
-    let ends_a_line = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
-    if written.chars().count() > MOST_WORDS || written.chars().any(ends_a_line) {
+    if written.chars().count() > MOST_WORDS || written.chars().any(char::is_control) {
         mistakes.add(
             members.path(key),
-            "is too long, or holds control characters or ends of lines",
+            "is too long or holds control characters",
             format!("write at most {MOST_WORDS} characters on one line"),
         );
     }

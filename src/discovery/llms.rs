@@ -79,6 +79,8 @@ pub fn text(catalogue: &Catalogue<'_>) -> String {
 }
 
 fn line(text: &mut String, line: &str) {
+    // These end a line too, for many a reader: what follows would be a line of ours.
+    let line = line.replace(['\u{2028}', '\u{2029}'], " ");
     // Writing to a String does not fail.
     let _ = writeln!(text, "{line}");
 }

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, test } from 'node:test';
+import { discoverOriginSchema } from '@agentcash/discovery';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { assertRefused, call, challengeOf, startStack, until } from './helpers.mjs';
 import { sendJson, serve } from './stack/http.mjs';
@@ -218,6 +219,8 @@ test('OPENAPI: the origin\'s own document is fetched once, priced, completed and
     'get /weather/{city}': '0.001', 'get /things/{id}': '0.2', 'get /hidden': '0.3', 'get /things/dear': '9',
     'post /V1/old/{x}': '0.4', 'post /api/buy-credits/small': '1',
   });
+  const found = await discoverOriginSchema({ target: base });
+  assert.equal(found.endpoints.filter(({ authMode }) => authMode === 'paid').length, Object.keys(amounts).length, JSON.stringify(found));
   // What is not below their server is below ours.
   assert.deepEqual(servers, { '/V1/old/{x}': base, '/api/buy-credits/small': base, '/api/credits': base });
   assert.equal((await challengeOf(worker.url, '/v1/old/7', { method: 'POST' })).required.accepts[0].amount, '400000');

@@ -122,16 +122,6 @@ fn an_openapi_document_of_the_origins_is_taken_over_at_one_path_and_not_at_two()
     assert!(resolved(&both).discovery.at("/api/openapi.json").is_some_and(|placement| placement.asked));
 }
 
-#[test]
-fn what_is_said_of_a_call_or_of_the_whole_is_one_line() {
-    for end in ["\n", "\u{85}", "\u{2028}", "\u{2029}"] {
-        let words = format!("Weather.{end}- free");
-        let said = route(&json!({ "price": "$1", "description": words }));
-        assert_eq!(paths(&said), ["ROUTES.\"GET /weather/:city\".description"], "{end:?}");
-        assert_eq!(paths(&with("SERVICE", json!({ "description": words }))), ["SERVICE.description"], "{end:?}");
-    }
-}
-
 fn gated(tools: &Value) -> Value {
     let mut value = with("MCP", json!("origin:/mcp"));
     value["TOOLS"] = tools.clone();
