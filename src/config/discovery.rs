@@ -268,7 +268,12 @@ pub(super) fn check(discovery: &mut Discovery, tools: Option<&Tools>, routes: &[
     for placement in discovery.placements.iter().filter(|placement| placement.asked) {
         let (path, name) = (format!("DISCOVERY.{}", placement.document.name()), placement.path.as_str());
         let segments = CanonicalPath::new(name).map(|path| path.segments().to_vec()).unwrap_or_default();
-        if let Some(route) = routes.iter().find(|route| route.pattern.is_literally(&segments)) {
+        // Only the page at the root leaves the other methods to the API.
+        let shares = |route: &Route| {
+            placement.document == Document::Landing && route.pattern.method().is_some_and(|method| method != "GET")
+        };
+        let named = routes.iter().filter(|route| route.pattern.is_literally(&segments));
+        if let Some(route) = named.into_iter().find(|route| !shares(route)) {
             let problem = format!("is at {name:?}, which ROUTES.{:?} names", route.pattern.as_str());
             mistakes.add(&path, problem, "move one of them");
         }

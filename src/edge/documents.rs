@@ -47,6 +47,11 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
     if !placement.asked && (!(reads || matches!(preflight, Some("GET" | "HEAD"))) || has_own(visit, placement).await) {
         return None;
     }
+    // The page at the root is there to be read: what is sent there, and asked by OPTIONS, is still the API's.
+    let is_landing = placement.document == Document::Landing;
+    if is_landing && !reads && !matches!(preflight, Some("GET" | "HEAD")) {
+        return None;
+    }
     if let Some(method) = preflight {
         let wanted = visit.request.headers().get("access-control-request-headers").ok().flatten();
         return Some(respond::preflight(method, wanted.as_deref()));
@@ -63,7 +68,7 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
         None => {
             let support = supported::current(visit.config, visit.env, visit.context).await;
             let catalogue = Catalogue::new(visit.config, &support, &facts.base);
-            if placement.document == Document::Landing {
+            if is_landing {
                 return Some(respond::page(&pages::landing(&index::manifest(&catalogue))));
             }
             let text = text_of(visit, &catalogue, placement.document).await?;

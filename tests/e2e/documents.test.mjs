@@ -107,6 +107,17 @@ test('a path that is asked for is ours whatever the origin has, moved or not; on
   assert.equal(tools.json().result.tools.length, 1);
 });
 
+test('the page at the root is for who reads: what is sent there is still the API\'s', async () => {
+  const { get } = await start({ '/': { body: OWN } }, { DISCOVERY: { landing: true } });
+  for (const method of ['POST', 'PUT', 'OPTIONS']) assert.deepEqual((await get('/', { method })).json(), OWN, method);
+  for (const method of ['GET', 'HEAD']) assert.match((await get('/', { method })).headers['content-type'], /^text\/html/);
+  const priced = await start({ '/': { body: OWN } }, { DISCOVERY: { landing: true }, ROUTES: { 'POST /': '$0.3', ...PRICED } });
+  assert.equal((await challengeOf(priced.worker.url, '/', { method: 'POST' })).required.accepts[0].amount, '300000');
+  assert.match((await priced.get('/')).headers['content-type'], /^text\/html/);
+  const asks = (method) => get('/', { method: 'OPTIONS', headers: { Origin: 'https://a.example', 'Access-Control-Request-Method': method } });
+  assert.deepEqual([(await asks('GET')).status, (await asks('POST')).text], [204, JSON.stringify(OWN)]);
+});
+
 test('what is switched off is named by no document', async () => {
   const { worker, get } = await start({}, { DISCOVERY: { mcp: false, llms: false } });
   const { documents } = (await get('/.well-known/x402-manifest.json')).json();

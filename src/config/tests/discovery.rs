@@ -100,6 +100,15 @@ fn documents_in_each_others_way_are_mistakes() {
     let mut taken = with("DISCOVERY", json!({ "llms": "/prices" }));
     taken["ROUTES"] = json!({ "GET /prices": "$1" });
     assert_eq!(paths(&taken), ["DISCOVERY.llms"]);
+    let mut root = with("DISCOVERY", json!({ "landing": true }));
+    for (routes, mistakes) in [
+        (json!({ "POST /": "$1", "/*": "$2" }), vec![]),
+        (json!({ "GET /": "$1" }), vec!["DISCOVERY.landing"]),
+        (json!({ "/": "$1" }), vec!["DISCOVERY.landing"]),
+    ] {
+        root["ROUTES"] = routes;
+        assert_eq!(paths(&root), mistakes, "{root}");
+    }
     assert_eq!(paths(&with("OPENAPI", json!("/openapi.json"))), ["OPENAPI"]);
     let service = json!({ "name": "x".repeat(33), "tags": ["a", "b", "c", "d", "e", "f"], "icon_url": "http://x/y", "contact": "me" });
     assert_eq!(
