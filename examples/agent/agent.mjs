@@ -39,6 +39,13 @@ async function refusal(response) {
     return plain(`${response.status} ${text}`);
   }
 }
+/** How a body is written, by its type. */
+const WRITTEN = {
+  'application/json': JSON.stringify,
+  'application/x-www-form-urlencoded': (body) => new URLSearchParams(body).toString(),
+  'text/plain': String,
+};
+const OWN_HEADER = /^(authorization|cookie|host|content-.*|.*payment.*|sign-in-with-.*)$/i;
 const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
 
 const identifier = 'payment-identifier';
@@ -74,19 +81,29 @@ async function discover(origin) {
   };
 }
 
+/** Its operations as the manifest has them. */
 function fromOpenApi(document) {
   if (!document) throw new Stop(1, 'neither /.well-known/x402-manifest.json nor /openapi.json is there');
-  const resources = Object.entries(document.paths ?? {}).flatMap(([path, operations]) =>
-    Object.entries(operations).filter(([, one]) => one?.['x-payment-info']).map(([method, operation]) => {
-      const parameters = [...(operations.parameters ?? []), ...(operation.parameters ?? [])];
-      const body = operation.requestBody?.content?.['application/json']?.schema;
-      const named = parameters.map(({ name, schema, example }) => [name, { example, ...schema }]);
+  const followed = (value) => {
+    const steps = /^#\/(.+)$/.exec(value?.$ref)?.[1].split('/').map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+    return steps ? steps.reduce((found, step) => found?.[step], document) ?? {} : value;
+  };
+  const resources = Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
+    Object.entries(item).filter(([, one]) => one?.['x-payment-info']).map(([method, operation]) => {
+      const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])].map(followed);
+      const body = followed(operation.requestBody);
+      const [bodyType] = Object.keys(WRITTEN).filter((type) => body?.content?.[type]);
+      const schema = bodyType && followed(body.content[bodyType].schema);
+      const named = parameters.map(({ name, schema: of, example }) => [name, { example, ...followed(of) }]);
       const required = parameters.filter((parameter) => parameter.required).map(({ name }) => name);
-      if (operation.requestBody?.required) required.push('body');
+      if (body?.required) required.push('body');
+      const [server] = operation.servers ?? item.servers ?? document.servers ?? [];
       return {
-        id: operation.operationId, method: method.toUpperCase(), path, price: operation['x-payment-info'].price,
+        id: operation.operationId, method: method.toUpperCase(), path, server, price: operation['x-payment-info'].price,
         description: operation.description ?? operation.summary,
-        input: { properties: { ...Object.fromEntries(named), ...(body && { body }) }, required },
+        input: { properties: { ...Object.fromEntries(named), ...(schema && { body: schema }) }, required },
+        in: { ...Object.fromEntries(parameters.map((one) => [one.name, one.in])), ...(schema && { body: 'body' }) },
+        bodyType,
       };
     }));
   return { resources };
@@ -127,20 +144,40 @@ function fillAll({ properties = {}, required = [] }, given) {
   return Object.fromEntries(filled.filter(([, value]) => value !== undefined));
 }
 
-/** The call itself, at the origin that was named and at no other. */
-function callOf({ method = 'GET', path, input = {} }, given, origin) {
-  const names = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => name);
-  const bodied = input.properties?.body;
+/** What the path of a server puts before every path of its; its variables have their defaults. */
+function prefixOf({ url = '/', variables = {} } = {}, origin) {
+  const filled = url.replace(/\{(\w+)\}/g, (written, name) => variables[name]?.default ?? written);
+  const server = new URL(filled, origin);
+  if (server.origin !== origin) throw new Stop(1, `${plain(filled)} is another origin`);
+  return server.pathname.replace(/\/$/, '');
+}
+
+/** The call itself, at the origin that was named and at no other: each argument where the document says that it goes. */
+function callOf({ method = 'GET', path, server, input = {}, in: places = {}, bodyType = 'application/json' }, given, origin) {
+  const names = [...path.matchAll(/\{([\w-]+)\}/g)].map(([, name]) => name);
+  const placeOf = (name) => (names.includes(name) ? 'path' : (places[name] ?? (name === 'body' ? 'body' : 'query')));
   const required = [...names, ...(input.required ?? [])];
   const properties = { ...Object.fromEntries(names.map((name) => [name, {}])), ...input.properties };
-  const body = bodied && fillAll(bodied, given);
-  delete properties.body;
+  // What pays, and what is a secret, is nobody's argument.
+  for (const name of Object.keys(properties)) if (placeOf(name) === 'header' && OWN_HEADER.test(name)) delete properties[name];
+  const bodied = placeOf('body') === 'body' ? properties.body : undefined;
+  if (bodied) delete properties.body;
+  const body = bodied && (bodied.properties ? fillAll(bodied, given) : fill('body', bodied, given, required.includes('body')));
   const values = fillAll({ properties, required }, given);
-  const url = new URL(path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name])), origin);
+  const filled = path.replace(/\{([\w-]+)\}/g, (_, name) => encodeURIComponent(values[name]));
+  const url = new URL(prefixOf(server, origin) + filled, origin);
   if (url.origin !== origin) throw new Stop(1, `${plain(path)} leads to another origin`);
-  for (const [name, value] of Object.entries(values)) if (!names.includes(name)) url.searchParams.set(name, value);
-  const sent = body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } };
-  return { url, init: { method, ...sent } };
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(values)) {
+    const place = placeOf(name);
+    if (place === 'query') for (const one of [value].flat()) url.searchParams.append(name, one);
+    else if (place === 'header') headers.set(name, value);
+    else if (place !== 'path') throw new Stop(1, `${plain(name)} would go into the ${plain(place)}: not by this program`);
+  }
+  if (body === undefined) return { url, init: { method, headers } };
+  if (!WRITTEN[bodyType]) throw new Stop(1, `its body is ${plain(bodyType)}: not by this program`);
+  headers.set('content-type', bodyType);
+  return { url, init: { method, headers, body: WRITTEN[bodyType](body) } };
 }
 
 // Its purse
@@ -149,10 +186,10 @@ function callOf({ method = 'GET', path, input = {} }, given, origin) {
 function openPurse(wallet, budget) {
   const entries = [];
   const spent = () => entries.reduce((sum, { amount }) => sum + amount, 0n);
-  let signed;
+  let signed = 0n;
   const client = x402Client.fromConfig({ schemes: [{ network: 'eip155:*', client: new ExactEvmScheme(wallet) }] });
   client.onAfterPaymentCreation(async ({ paymentPayload }) => {
-    signed = BigInt(paymentPayload.accepted.amount);
+    signed += BigInt(paymentPayload.accepted.amount);
   });
   client.registerExtension({
     key: identifier,
@@ -171,17 +208,17 @@ function openPurse(wallet, budget) {
       const left = budget - spent();
       if (listed > left) throw new Stop(3, `${what} costs ${dollars(listed)}; ${dollars(left)} of the budget is left`);
       client.setSpendControls({ maxAmountPerPayment: dollars(listed) });
-      signed = undefined;
+      signed = 0n;
       const entry = { what, amount: 0n };
       entries.push(entry);
       try {
         const response = await wrapFetchWithPayment(patiently, client)(url, init);
         const header = response.headers.get('payment-response');
         const receipt = header && decodePaymentResponseHeader(header);
-        const refused = response.status >= 400 && response.status < 500;
-        // What was signed is what can be taken, whatever amount a receipt may name.
-        if (receipt?.success) Object.assign(entry, { amount: signed ?? 0n, transaction: receipt.transaction });
-        else if (signed !== undefined && !refused) Object.assign(entry, { amount: signed, transaction: 'unknown' });
+        // What was signed is what can be taken, whatever amount a receipt may name; and whatever the answer says. A host that
+        // refuses can settle it all the same, as long as the signature is valid.
+        const transaction = receipt?.success ? receipt.transaction : 'unknown';
+        if (receipt?.success || signed > 0n) Object.assign(entry, { amount: signed, transaction });
         return response;
       } catch (error) {
         if (/spendControls/.test(error.message)) {
@@ -189,7 +226,7 @@ function openPurse(wallet, budget) {
           throw new Stop(3, `the 402 of ${what} ${asked}: nothing was signed`);
         }
         // Signed and not answered counts as spent.
-        if (signed !== undefined) Object.assign(entry, { amount: signed, transaction: 'unknown' });
+        if (signed > 0n) Object.assign(entry, { amount: signed, transaction: 'unknown' });
         throw error;
       }
     },
@@ -261,7 +298,8 @@ async function main() {
       ({ key } = await bought.json());
     }
     for (let number = 1; number <= calls; number += 1) {
-      const headers = { ...call.init.headers, authorization: `Bearer ${key}` };
+      const headers = new Headers(call.init.headers);
+      headers.set('authorization', `Bearer ${key}`);
       const byKey = () => patiently(call.url, { ...call.init, headers });
       const response = await (key ? byKey() : purse.pay(`call ${number}`, price, call));
       used += Number(response.headers.get('x-credits-charged') ?? 0);

@@ -94,6 +94,17 @@ impl Input {
         json!({ "type": "object", "properties": properties, "required": self.all_required(), "additionalProperties": false })
     }
 
+    /// Where each argument goes: the schema alone does not say it.
+    #[must_use]
+    pub fn places(&self) -> Map<String, Value> {
+        let of = |schemas: &Map<String, Value>, place: &'static str| -> Vec<(String, Value)> {
+            schemas.keys().map(|name| (name.clone(), place.into())).collect()
+        };
+        let named = [of(&self.path, "path"), of(&self.query, "query"), of(&self.headers, "header")];
+        let body = self.body.iter().map(|_| (BODY.to_owned(), Value::from("body")));
+        named.into_iter().flatten().chain(body).collect()
+    }
+
     /// The names of all that it takes.
     pub fn arguments(&self) -> impl Iterator<Item = &str> {
         let named = self.path.keys().chain(self.query.keys()).chain(self.headers.keys()).map(String::as_str);

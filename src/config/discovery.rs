@@ -144,13 +144,17 @@ pub(super) fn discovery(bindings: &Bindings, mistakes: &mut Mistakes) -> Discove
         }
     }
     for (name, document, defaults) in Document::ALL {
-        let asked_by_openapi = document == Document::OpenApi && discovery.openapi.is_some();
+        // `OPENAPI` asks for the first path, and for the one that it takes over.
+        let first = defaults.first().copied().unwrap_or_default();
+        let theirs = discovery.openapi.as_ref().filter(|_| document == Document::OpenApi).map(|at| at.0.clone());
+        let by_openapi = |path: &str| theirs.as_ref().is_some_and(|theirs| path == first || path == theirs);
         // A page at the root is the one document that nobody expects.
         let by_default = document != Document::Landing;
-        let (paths, asked) = match members.get(name) {
-            None if by_default => (defaults.iter().map(|path| (*path).to_owned()).collect(), asked_by_openapi),
+        let usual = || defaults.iter().map(|path| (*path).to_owned()).collect();
+        let (paths, by_name): (Vec<String>, bool) = match members.get(name) {
+            None if by_default => (usual(), false),
             None | Some(Value::Bool(false)) => continue,
-            Some(Value::Bool(true)) => (defaults.iter().map(|path| (*path).to_owned()).collect(), true),
+            Some(Value::Bool(true)) => (usual(), true),
             Some(value) => (paths(&members.path(name), value, mistakes), true),
         };
         for path in paths {
@@ -161,6 +165,7 @@ pub(super) fn discovery(bindings: &Bindings, mistakes: &mut Mistakes) -> Discove
                     "move one of them",
                 );
             }
+            let asked = by_name || by_openapi(&path);
             discovery.placements.push(Placement { document, path, asked });
         }
     }
@@ -175,7 +180,8 @@ fn paths(at: &str, value: &Value, mistakes: &mut Mistakes) -> Vec<String> {
     };
     let paths: Vec<String> = written.unwrap_or_default().into_iter().map(ToOwned::to_owned).collect();
     if paths.is_empty() || paths.iter().any(|path| !is_plain(path)) {
-        mistakes.add(at, "is not a path", "write \"/path\", a list of paths, true or false");
+        let cure = "write \"/path\", a list of paths, true or false; of letters, digits and -._~@:+=$!&";
+        mistakes.add(at, "is not a plain path", cure);
         return Vec::new();
     }
     paths
@@ -184,7 +190,8 @@ fn paths(at: &str, value: &Value, mistakes: &mut Mistakes) -> Vec<String> {
 /// A path that is compared as it is, so it must have one spelling.
 fn is_plain(path: &str) -> bool {
     CanonicalPath::new(path).is_ok_and(|path| path.tolerant_readings().next().is_none())
-        && !path.contains('%')
+        // As it is it stands in `Link`, in Markdown and in URLs: nothing in it may end one.
+        && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-._~@:+=$!&".contains(&b))
         && (path == "/" || !path.ends_with('/'))
 }
 
@@ -261,7 +268,12 @@ pub(super) fn check(discovery: &mut Discovery, tools: Option<&Tools>, routes: &[
     for placement in discovery.placements.iter().filter(|placement| placement.asked) {
         let (path, name) = (format!("DISCOVERY.{}", placement.document.name()), placement.path.as_str());
         let segments = CanonicalPath::new(name).map(|path| path.segments().to_vec()).unwrap_or_default();
-        if let Some(route) = routes.iter().find(|route| route.pattern.is_literally(&segments)) {
+        // Only the page at the root leaves the other methods to the API.
+        let shares = |route: &Route| {
+            placement.document == Document::Landing && route.pattern.method().is_some_and(|method| method != "GET")
+        };
+        let named = routes.iter().filter(|route| route.pattern.is_literally(&segments));
+        if let Some(route) = named.into_iter().find(|route| !shares(route)) {
             let problem = format!("is at {name:?}, which ROUTES.{:?} names", route.pattern.as_str());
             mistakes.add(&path, problem, "move one of them");
         }

@@ -56,6 +56,14 @@ impl Pattern {
     }
 
     fn segment(written: &str) -> Result<Segment, (String, String)> {
+        // Elsewhere `{id}` stands for any segment. Taken for itself it would match what nobody calls, and leave the rest free.
+        if written.contains(['{', '}']) {
+            let is_name =
+                |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            let name = written.split(['{', '}']).find(is_name).unwrap_or("name");
+            let cure = format!("write `:{name}` for one segment; a brace that is meant is %7B or %7D");
+            return Err((format!("has the segment {written:?}, and braces stand for nothing here"), cure));
+        }
         if written == "*" || (written.starts_with(':') && written.len() > 1) {
             return Ok(Segment::Any);
         }
@@ -122,6 +130,18 @@ impl Pattern {
     fn begins_with(&self, path: &[String]) -> bool {
         let pairs = self.segments.iter().zip(path);
         pairs.into_iter().all(|(segment, actual)| matches!(segment, Segment::Literal(literal) if literal == actual))
+    }
+
+    /// How many segments it names, less what a `/*` at its end stands for.
+    #[must_use]
+    pub const fn depth(&self) -> usize {
+        self.segments.len()
+    }
+
+    /// Whether it names this segment, at any place.
+    #[must_use]
+    pub fn has_literal(&self, segment: &str) -> bool {
+        self.segments.iter().any(|own| matches!(own, Segment::Literal(literal) if literal == segment))
     }
 
     /// The method that it names.
@@ -210,9 +230,16 @@ mod tests {
             "/%70",
             "/a?b",
             "/a b",
+            "/users/{id}",
+            "/users/{id}.json",
+            "/users/:{id}",
+            "/}",
         ] {
             assert!(Pattern::parse(written).is_err(), "{written:?}");
         }
+        let (_, cure) = Pattern::parse("GET /users/{id}").unwrap_err();
+        assert!(cure.contains("`:id`"), "{cure}");
+        assert!(matches("/a/%7Bid%7D", "GET", "/a/{id}"), "a brace that is meant can be written");
     }
 
     #[test]

@@ -74,6 +74,26 @@ impl Template {
         self.parts.iter().any(|part| matches!(part, Part::Rest(rest) if rest == name))
     }
 
+    /// The same with so many steps in the place of a `/*` at its end: none is the path above it, and of several the last
+    /// stands for all that follow.
+    #[must_use]
+    pub fn stretched(&self, steps: usize) -> Self {
+        let mut parts = self.parts.clone();
+        let Some(Part::Rest(rest)) = parts.pop_if(|part| matches!(part, Part::Rest(_))) else {
+            return Self { parts };
+        };
+        let mut names: Vec<String> = self.parameters().map(ToOwned::to_owned).collect();
+        for step in 1..steps {
+            let name = unused(&format!("{rest}_{step}"), &names);
+            names.push(name.clone());
+            parts.push(Part::Parameter(name));
+        }
+        if steps > 0 {
+            parts.push(Part::Rest(rest));
+        }
+        Self { parts }
+    }
+
     /// `/weather/{city}`.
     #[must_use]
     pub fn with_braces(&self) -> String {
@@ -194,6 +214,16 @@ mod tests {
             assert_eq!(template(pattern).with_braces(), braces, "{pattern}");
             assert_eq!(template(pattern).with_colons(), colons, "{pattern}");
         }
+    }
+
+    #[test]
+    fn what_a_rest_stands_for_can_be_written_out() {
+        let stretched = |pattern: &str, steps| template(pattern).stretched(steps).with_braces();
+        assert_eq!(stretched("/a/*", 0), "/a");
+        assert_eq!(stretched("/a/*", 1), "/a/{path}");
+        assert_eq!(stretched("/:path_1/*", 3), "/{path_1}/{path_1_}/{path_2}/{path}");
+        assert_eq!(stretched("/*", 0), "/");
+        assert_eq!(stretched("/a/:x", 3), "/a/{x}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The origin's own OpenAPI document, with our prices in it (`OPENAPI = "origin:/openapi.json"`).
 
-use super::openapi::{complete, paths, pay, shape};
-use super::{Catalogue, text};
+use super::openapi::{Frame, add_priced, complete, pay};
+use super::{Catalogue, text, unnamed};
 use crate::config::{Origin, Terms, sample};
 use crate::http::path::CanonicalPath;
 use crate::json::{put, table};
@@ -14,7 +14,7 @@ const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "
 /// Annotates it; nothing where it is no OpenAPI 3 document. What is priced and not in it is added.
 #[must_use]
 pub fn annotated(catalogue: &Catalogue<'_>, mut document: Value) -> Option<Value> {
-    document.get("openapi")?.as_str().filter(|version| version.starts_with("3."))?;
+    let is_30 = document.get("openapi")?.as_str().filter(|version| version.starts_with("3."))?.starts_with("3.0");
     if !document.get("info")?.is_object() || !document.get("paths")?.is_object() {
         return None;
     }
@@ -30,37 +30,53 @@ pub fn annotated(catalogue: &Catalogue<'_>, mut document: Value) -> Option<Value
         for method in METHODS {
             let Some(operation) = item.get_mut(method).filter(|operation| operation.is_object()) else { continue };
             let lists = [operation.get("parameters"), shared.as_ref()];
-            let target = filled(&format!("{prefix}{path}"), &references.parameters(&lists));
+            let parameters = references.parameters(&lists);
             if let Some(members) = operation.as_object_mut() {
                 members.remove("servers");
                 // Whatever its author wrote of a price: the gate asks for ours, or for none.
                 members.remove("x-payment-info");
             }
-            if let Some(terms) = priced(catalogue, &method.to_ascii_uppercase(), &target) {
+            let path = format!("{prefix}{path}");
+            if let Some(terms) = priced(catalogue, &method.to_ascii_uppercase(), &path, &parameters) {
                 pay(catalogue, terms, operation);
             }
         }
     }
-    add_missing(catalogue, &mut document, &prefix);
+    // Every priced route is in it, whether the origin's author has written it down or not.
+    if let Some(paths) = table(&mut document, "paths") {
+        add_priced(catalogue, &Frame { prefix, is_30 }, paths);
+    }
     complete(catalogue, &mut document);
     Some(document)
 }
 
 /// The path that its server has and the gateway's origin has not.
 fn prefix(catalogue: &Catalogue<'_>, document: &Value) -> String {
-    let server = document.get("servers").and_then(|servers| servers.get(0)?.get("url")?.as_str()).unwrap_or_default();
+    let server = document.get("servers").and_then(|servers| server(servers.get(0)?)).unwrap_or_default();
     let origin = match &catalogue.config.origin {
         Origin::Url(url) => Url::parse(url).ok(),
         Origin::Service => Url::parse(catalogue.base).ok(),
     };
     let Some(origin) = origin else { return String::new() };
-    let Ok(server) = origin.join(server) else { return String::new() };
+    let Ok(server) = origin.join(&server) else { return String::new() };
     let (own, theirs) = (origin.path().trim_end_matches('/'), server.path().trim_end_matches('/'));
     // By whole steps: `/v1` is no prefix of `/v1beta`, and what is left of one would lengthen our host's name.
     match theirs.strip_prefix(own) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => rest.to_owned(),
         _ => theirs.to_owned(),
     }
+}
+
+/// A server's URL with its variables' defaults; nothing where one of them has none.
+fn server(server: &Value) -> Option<String> {
+    let mut url = server.get("url")?.as_str()?.to_owned();
+    for (name, variable) in server.get("variables").and_then(Value::as_object).into_iter().flatten() {
+        if let Some(default) = variable.get("default").and_then(text) {
+            url = url.replace(&format!("{{{name}}}"), &default);
+        }
+    }
+    // In our URLs a brace would be no variable: nothing would be found there.
+    (!url.contains(['{', '}'])).then_some(url)
 }
 
 /// What the document refers to within itself (JSON Reference, by JSON Pointer).
@@ -103,47 +119,32 @@ impl References {
     }
 }
 
-/// A path with an example in the place of every parameter.
-fn filled(path: &str, parameters: &[Value]) -> String {
+/// A path with a value in the place of every parameter.
+fn filled(path: &str, value: impl Fn(&str) -> String) -> String {
+    let (mut filled, mut rest) = (String::new(), path);
+    // `{id}`, and `{id}.json`
+    while let Some((before, (name, after))) =
+        rest.split_once('{').and_then(|(before, after)| Some((before, after.split_once('}')?)))
+    {
+        filled.push_str(before);
+        filled.push_str(&crate::config::escaped(&value(name)));
+        rest = after;
+    }
+    filled + rest
+}
+
+/// What an operation costs whatever its parameters' values are: an example may be the one that a route of its own names.
+/// Only where no route takes them all it is asked what the examples cost.
+fn priced<'a>(catalogue: &Catalogue<'a>, method: &str, path: &str, parameters: &[Value]) -> Option<&'a Terms> {
+    let config = catalogue.config;
+    let found = |path: &str| config.route(method, &CanonicalPath::new(path).ok()?).ok()?;
     let example = |name: &str| {
         let parameter = parameters.iter().find(|parameter| parameter.get("name").is_some_and(|known| known == name))?;
         let given = parameter.get("example").cloned();
         text(&given.or_else(|| sample(name, parameter.get("schema")?))?)
     };
-    let steps = path.split('/').map(|step| match step.strip_prefix('{').and_then(|step| step.strip_suffix('}')) {
-        Some(name) => crate::config::escaped(&example(name).unwrap_or_else(|| name.to_owned())),
-        // `{id}.json`
-        None => step.replace(['{', '}'], ""),
-    });
-    steps.collect::<Vec<_>>().join("/")
-}
-
-fn priced<'a>(catalogue: &Catalogue<'a>, method: &str, path: &str) -> Option<&'a Terms> {
-    let path = CanonicalPath::new(path).ok()?;
-    catalogue.config.route(method, &path).ok()??.terms.as_ref()
-}
-
-/// Every priced route is in it, whether the origin's author has written it down or not.
-fn add_missing(catalogue: &Catalogue<'_>, document: &mut Value, prefix: &str) {
-    let Some(known) = table(document, "paths") else { return };
-    for (path, item) in paths(catalogue) {
-        // Under another server's path it could not be written down as it is.
-        let Some(path) = path.strip_prefix(prefix).filter(|path| path.starts_with('/')).map(ToOwned::to_owned) else {
-            continue;
-        };
-        let same = known.keys().find(|known| shape(known) == shape(&path)).cloned();
-        match same {
-            Some(same) => {
-                if let (Some(there), Value::Object(ours)) = (known.get_mut(&same).and_then(Value::as_object_mut), item)
-                {
-                    for (method, operation) in ours {
-                        there.entry(method).or_insert(operation);
-                    }
-                }
-            }
-            None => {
-                known.insert(path, item);
-            }
-        }
-    }
+    let any = unnamed(config, "value");
+    let route = found(&filled(path, |_| any.clone()));
+    let route = route.or_else(|| found(&filled(path, |name| example(name).unwrap_or_else(|| name.to_owned()))));
+    route?.terms.as_ref()
 }

@@ -40,12 +40,17 @@ fn resource(catalogue: &Catalogue<'_>, call: &Call<'_>) -> Value {
     // A route without a method takes any.
     if call.route.pattern.method().is_none() {
         put(&mut resource, "anyMethod", true);
+        put(&mut resource, "methods", call.methods());
     }
     if let Some(credits) = terms.credits.filter(|_| catalogue.config.credits.is_some()) {
         put(&mut resource, "credits", credits);
     }
     if let Some(input) = &terms.about.input {
         put(&mut resource, "input", input.schema());
+        put(&mut resource, "in", input.places());
+        if let Some((kind, _)) = &input.body {
+            put(&mut resource, "bodyType", kind.mime());
+        }
     }
     if let Some(output) = &terms.about.output {
         let parts = [("example", &output.example), ("schema", &output.schema)];
@@ -89,6 +94,9 @@ pub fn index(catalogue: &Catalogue<'_>) -> Value {
             "id": call.id, "method": call.method, "path": call.path(), "price": price(call.terms.price),
             "description": call.terms.description,
         });
+        if call.route.pattern.method().is_none() {
+            put(&mut line, "methods", call.methods());
+        }
         if let Some(credits) = call.terms.credits.filter(|_| catalogue.config.credits.is_some()) {
             put(&mut line, "credits", credits);
         }

@@ -32,6 +32,12 @@ pub fn text(catalogue: &Catalogue<'_>) -> String {
         if call.terms.settle == Settle::Before {
             said.push_str(", paid first");
         }
+        let methods = call.methods();
+        if let [_, others @ ..] = methods.as_slice()
+            && !others.is_empty()
+        {
+            said.push_str(&format!(", by {} too", others.join(", ")));
+        }
         said.push('.');
         if !call.terms.description.is_empty() {
             said.push_str(&format!(" {}", call.sentence()));
@@ -73,6 +79,8 @@ pub fn text(catalogue: &Catalogue<'_>) -> String {
 }
 
 fn line(text: &mut String, line: &str) {
+    // These end a line too, for many a reader: what follows would be a line of ours.
+    let line = line.replace(['\u{2028}', '\u{2029}'], " ");
     // Writing to a String does not fail.
     let _ = writeln!(text, "{line}");
 }

@@ -5,6 +5,7 @@ pub mod annotate;
 pub mod index;
 pub mod llms;
 pub mod openapi;
+mod schema30;
 pub mod wellknown;
 
 use crate::config::{Config, Document, Package, Route, Terms, escaped, sample};
@@ -40,6 +41,21 @@ pub struct Call<'a> {
     pub terms: &'a Terms,
     /// A path and query that fall under it.
     pub sample: String,
+    /// Its path with `{parameters}`.
+    path: String,
+    /// The other methods that cost the same, where the route names none.
+    others: Vec<Way>,
+}
+
+/// One operation of a route.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// The operation's id.
+    pub id: String,
+    /// Its method.
+    pub method: &'static str,
+    /// Its path with `{parameters}`.
+    pub path: String,
 }
 
 const METHODS: [&str; 6] = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -71,7 +87,8 @@ impl<'a> Catalogue<'a> {
         let there = match document {
             // Only where there is something to call.
             Document::Mcp => self.tools().next().is_some(),
-            Document::McpJson | Document::ServerCard => self.config.tools.is_some() || self.tools().next().is_some(),
+            // They point at the server, and there is nothing of them where it is switched off.
+            Document::McpJson | Document::ServerCard => self.url_of(Document::Mcp).is_some(),
             _ => true,
         };
         self.config.discovery.path_of(document).filter(|_| there).map(|path| format!("{}{path}", self.base))
@@ -149,8 +166,21 @@ impl<'a> Catalogue<'a> {
 impl Call<'_> {
     /// The path with `{parameters}`.
     #[must_use]
-    pub fn path(&self) -> String {
-        self.terms.about.template.with_braces()
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The methods by which the path is called at this price.
+    #[must_use]
+    pub fn methods(&self) -> Vec<&'static str> {
+        let others = self.others.iter().filter(|way| way.path == self.path).map(|way| way.method);
+        std::iter::once(self.method).chain(others).collect()
+    }
+
+    /// All its operations.
+    pub fn ways(&self) -> impl Iterator<Item = Way> {
+        let first = Way { id: self.id.clone(), method: self.method, path: self.path.clone() };
+        std::iter::once(first).chain(self.others.iter().cloned())
     }
 
     /// What it is, in a line.
@@ -189,49 +219,87 @@ pub fn amount(price: Price) -> String {
 fn calls(config: &Config) -> Vec<Call<'_>> {
     let mut calls: Vec<Call<'_>> = Vec::new();
     // Names that are made stay clear of all that are given, wherever those stand.
-    let given: Vec<&str> = config.routes.iter().filter_map(|r| r.terms.as_ref()?.about.name.as_deref()).collect();
+    let mut taken: Vec<String> =
+        config.routes.iter().filter_map(|route| route.terms.as_ref()?.about.name.clone()).collect();
     for route in &config.routes {
         let Some(terms) = &route.terms else { continue };
         // One that others have taken every request from is priced for nobody.
-        let Some((method, sample)) = reached(config, route, terms) else { continue };
-        let made = || unused(named(method, terms), |name| given.contains(&name) || calls.iter().any(|c| c.id == name));
-        let id = terms.about.name.clone().unwrap_or_else(made);
-        calls.push(Call { id, method, route, terms, sample });
+        let methods = methods_of(route, terms);
+        let mut found = methods.into_iter().filter_map(|method| Some((method, reached(config, route, terms, method)?)));
+        let Some((method, (path, sample))) = found.next() else { continue };
+        let id = terms.about.name.clone().unwrap_or_else(|| unused(named(method, terms), &taken));
+        taken.push(id.clone());
+        // Nobody calls by OPTIONS what can be called otherwise.
+        let others = found.filter(|(method, _)| *method != "OPTIONS");
+        let others = others.map(|(method, (path, _))| Way { id: String::new(), method, path }).collect();
+        calls.push(Call { id, method, route, terms, sample, path, others });
+    }
+    // Named last: the first operation of each route has its name from the route alone.
+    for call in &mut calls {
+        for way in &mut call.others {
+            let wanted = match &call.terms.about.name {
+                Some(name) => format!("{name}_{}", way.method.to_ascii_lowercase()),
+                None => named(way.method, call.terms),
+            };
+            way.id = unused(wanted, &taken);
+            taken.push(way.id.clone());
+        }
     }
     calls
 }
 
-/// A method and a path by which the gate finds this very route, and no more specific one.
-fn reached(config: &Config, route: &Route, terms: &Terms) -> Option<(&'static str, String)> {
-    let body_first = terms.about.input.as_ref().is_some_and(|input| input.body.is_some());
-    let mut methods: Vec<&'static str> = METHODS.into_iter().collect();
-    if body_first {
+/// The methods by which a route may be called, the likeliest first.
+fn methods_of(route: &Route, terms: &Terms) -> Vec<&'static str> {
+    let mut methods = METHODS.to_vec();
+    if terms.about.input.as_ref().is_some_and(|input| input.body.is_some()) {
         methods.sort_by_key(|method| *method != "POST");
     }
     methods.retain(|method| route.pattern.method().is_none_or(|own| own == *method));
-    methods.into_iter().find_map(|method| Some((method, sample_of(config, route, terms, method)?)))
+    methods
 }
 
-fn sample_of(config: &Config, route: &Route, terms: &Terms, method: &str) -> Option<String> {
+/// A path with `{parameters}`, and one with values in their places (and the query), for which the gate finds this very route
+/// and no more specific one; nothing where there is none by this method.
+///
+/// It is found if there is one: a route that takes a word which no route names takes every word in its place, and below the
+/// deepest path that is named one is as good as another.
+fn reached(config: &Config, route: &Route, terms: &Terms, method: &str) -> Option<(String, String)> {
     let about = &terms.about;
     let described = |name: &str| {
         let schema = about.input.as_ref()?.path.get(name)?;
         text(&sample(name, schema)?)
     };
-    // The example, and then words that no more specific route is likely to name.
-    for attempt in 0..3_u8 {
-        let value = |name: &str| match attempt {
-            0 => described(name).or_else(|| Some(name.to_owned())),
-            1 => Some(format!("a-{name}")),
-            _ => Some(format!("any-{name}-{attempt}")),
-        };
-        let Ok(path) = about.template.fill(value) else { continue };
-        let Ok(canonical) = CanonicalPath::new(&path) else { continue };
-        if config.route(method, &canonical).is_ok_and(|found| found.is_some_and(|found| std::ptr::eq(found, route))) {
-            return Some(format!("{path}{}", query_of(terms)));
+    let deepest = config.routes.iter().map(|route| route.pattern.depth()).max().unwrap_or_default();
+    let most = deepest.saturating_sub(route.pattern.depth()).saturating_add(1);
+    let has_rest = about.template.parameters().any(|name| about.template.is_rest(name));
+    let steps = (1..=if has_rest { most } else { 1 }).chain(has_rest.then_some(0));
+    for template in steps.map(|steps| about.template.stretched(steps)) {
+        // The example, and then words that other routes are less and less likely to name.
+        for attempt in 0..3_u8 {
+            let value = |name: &str| match attempt {
+                0 => described(name).or_else(|| Some(name.to_owned())),
+                1 => Some(format!("a-{name}")),
+                _ => Some(unnamed(config, name)),
+            };
+            let Ok(path) = template.fill(value) else { continue };
+            let Ok(canonical) = CanonicalPath::new(&path) else { continue };
+            if config.route(method, &canonical).is_ok_and(|found| found.is_some_and(|found| std::ptr::eq(found, route)))
+            {
+                return Some((template.with_braces(), format!("{path}{}", query_of(terms))));
+            }
         }
     }
     None
+}
+
+/// A word that stands for any: no route names it.
+fn unnamed(config: &Config, name: &str) -> String {
+    let words = (2_u32..).map(|number| format!("any-{name}-{number}"));
+    let is_named = |word: &String| {
+        let lower = word.to_ascii_lowercase();
+        config.routes.iter().any(|route| route.pattern.has_literal(&lower))
+    };
+    words.into_iter().find(|word| !is_named(word)).unwrap_or_default()
 }
 
 fn query_of(terms: &Terms) -> String {
@@ -267,11 +335,11 @@ fn named(method: &str, terms: &Terms) -> String {
 /// As long as MCP clients take a tool's name, less what makes two of them differ.
 const MOST_NAME: usize = 60;
 
-fn unused(wanted: String, taken: impl Fn(&str) -> bool) -> String {
-    if !taken(&wanted) {
+fn unused(wanted: String, taken: &[String]) -> String {
+    if !taken.contains(&wanted) {
         return wanted;
     }
-    (2_u32..).map(|number| format!("{wanted}_{number}")).find(|name| !taken(name)).unwrap_or(wanted)
+    (2_u32..).map(|number| format!("{wanted}_{number}")).find(|name| !taken.contains(name)).unwrap_or(wanted)
 }
 
 #[cfg(test)]

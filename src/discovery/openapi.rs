@@ -1,6 +1,6 @@
 //! OpenAPI 3.1 with what indexers of paid APIs read in it: `x-payment-info`, a `402`, `security`, `x-discovery`.
 
-use super::{Call, Catalogue, amount};
+use super::{Call, Catalogue, Way, amount, schema30, unused};
 use crate::config::{Document, Input, Package, Terms, sample};
 use crate::json::{put, table};
 use serde_json::{Map, Value, json};
@@ -17,11 +17,13 @@ pub fn document(catalogue: &Catalogue<'_>) -> Value {
     if let Some(contact) = &discovery.contact {
         put(&mut info, "contact", json!({ "email": contact }));
     }
+    let mut paths = Map::new();
+    add_priced(catalogue, &Frame::default(), &mut paths);
     let mut document = json!({
         "openapi": "3.1.0",
         "info": info,
         "servers": [{ "url": catalogue.base }],
-        "paths": paths(catalogue),
+        "paths": paths,
     });
     complete(catalogue, &mut document);
     document
@@ -64,52 +66,111 @@ fn guidance(catalogue: &Catalogue<'_>) -> String {
     )
 }
 
-/// The operations, by path and method.
-pub(super) fn paths(catalogue: &Catalogue<'_>) -> Map<String, Value> {
-    let mut paths = Map::new();
+/// The document that the operations come into.
+#[derive(Debug, Default)]
+pub(super) struct Frame {
+    /// What its server's URL has behind our host.
+    pub(super) prefix: String,
+    /// Whether its schemas are those of OpenAPI 3.0.
+    pub(super) is_30: bool,
+}
+
+impl Frame {
+    /// Where a path may be written down, and under which server, if it is not the document's.
+    fn places(&self, base: &str, path: &str) -> Vec<(String, Option<String>)> {
+        let below = path
+            .split_at_checked(self.prefix.len())
+            .filter(|(start, rest)| start.eq_ignore_ascii_case(&self.prefix) && rest.starts_with('/'));
+        if let Some((_, rest)) = below {
+            return vec![(rest.to_owned(), None)];
+        }
+        // One of the document's own paths may be spelled alike under another server: then more of it becomes the server's.
+        let splits = path.match_indices('/').map(|(at, _)| path.split_at(at));
+        let plain = splits.filter(|(start, _)| !start.contains('{'));
+        plain.map(|(start, rest)| (rest.to_owned(), Some(format!("{base}{start}")))).collect()
+    }
+}
+
+/// All that is priced, by path and method; what is there already stays.
+pub(super) fn add_priced(catalogue: &Catalogue<'_>, frame: &Frame, paths: &mut Map<String, Value>) {
+    let operations = paths.values().filter_map(Value::as_object).flat_map(Map::values);
+    let ids = operations.filter_map(|operation| operation.get("operationId")?.as_str().map(ToOwned::to_owned));
+    let taken: Vec<String> = ids.collect();
+    let mut add = |path: &str, method: &str, make: &dyn Fn(&[String]) -> Value| {
+        let fitting = |names: &[String]| {
+            let mut operation = make(names);
+            let id = operation.get("operationId").and_then(Value::as_str).map(|id| unused(id.to_owned(), &taken));
+            put(&mut operation, "operationId", id);
+            if frame.is_30 {
+                schema30::translate(&mut operation);
+            }
+            operation
+        };
+        let places = frame.places(catalogue.base, path);
+        let _ = places.into_iter().any(|(place, server)| add(paths, &place, method, server, &fitting));
+    };
     for call in &catalogue.calls {
-        add(&mut paths, &call.path(), call.method, |names| operation(catalogue, call, names));
+        for way in call.ways() {
+            add(&way.path, way.method, &|names| operation(catalogue, call, &way, names));
+        }
     }
     for package in catalogue.packages() {
-        add(&mut paths, &package.path(), "POST", |_| purchase(catalogue, package));
+        add(&package.path(), "POST", &|_| purchase(catalogue, package));
     }
     if catalogue.packages().next().is_some() {
-        add(&mut paths, "/api/credits", "GET", |_| balance());
+        add("/api/credits", "GET", &|_| balance());
     }
-    paths
 }
 
 /// Two templates that differ in their parameters' names are one path to OpenAPI: the later takes the names of the earlier.
-fn add(paths: &mut Map<String, Value>, path: &str, method: &str, make: impl FnOnce(&[String]) -> Value) {
+/// Whether the operation is there now; under a server of its own it is not where another is.
+fn add(
+    paths: &mut Map<String, Value>,
+    path: &str,
+    method: &str,
+    server: Option<String>,
+    make: &dyn Fn(&[String]) -> Value,
+) -> bool {
     let known = paths.keys().find(|known| shape(known) == shape(path)).cloned();
     let key = known.unwrap_or_else(|| path.to_owned());
-    let operation = make(&parameters_of(&key));
+    let names: Vec<String> = parameters_of(&key).map(ToOwned::to_owned).collect();
     let item = paths.entry(key).or_insert_with(|| json!({}));
-    if let Some(item) = item.as_object_mut() {
-        item.entry(method.to_ascii_lowercase()).or_insert(operation);
+    let Some(item) = item.as_object_mut() else { return false };
+    let method = method.to_ascii_lowercase();
+    if item.contains_key(&method) {
+        return server.is_none();
     }
+    let mut operation = make(&names);
+    if let Some(server) = server {
+        put(&mut operation, "servers", json!([{ "url": server }]));
+    }
+    item.insert(method, operation);
+    true
 }
 
 /// A path with its parameters' names taken out.
-pub(super) fn shape(path: &str) -> String {
-    let steps = path.split('/').map(|step| if step.starts_with('{') { "{}" } else { step });
+fn shape(path: &str) -> String {
+    let steps = path.split('/').map(|step| if parameter(step).is_some() { "{}" } else { step });
     steps.collect::<Vec<_>>().join("/").to_ascii_lowercase()
 }
 
-fn parameters_of(path: &str) -> Vec<String> {
-    let steps = path.split('/').filter_map(|step| step.strip_prefix('{')?.strip_suffix('}'));
-    steps.map(ToOwned::to_owned).collect()
+fn parameter(step: &str) -> Option<&str> {
+    step.strip_prefix('{')?.strip_suffix('}').filter(|name| !name.contains(['{', '}']))
 }
 
-fn operation(catalogue: &Catalogue<'_>, call: &Call<'_>, names: &[String]) -> Value {
+fn parameters_of(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(parameter)
+}
+
+fn operation(catalogue: &Catalogue<'_>, call: &Call<'_>, way: &Way, names: &[String]) -> Value {
     let about = &call.terms.about;
     let mut operation = json!({
-        "operationId": call.id,
-        "summary": call.summary(),
+        "operationId": way.id,
+        "summary": if call.terms.description.is_empty() { format!("{} {}", way.method, way.path) } else { call.summary() },
         "responses": { "200": answer(call.terms) },
     });
     let mut parameters = Vec::new();
-    for (name, own) in names.iter().zip(about.template.parameters()) {
+    for (name, own) in names.iter().zip(parameters_of(&way.path)) {
         let schema = about.input.as_ref().and_then(|input| input.path.get(own)).cloned();
         let mut parameter = json!({
             "name": name, "in": "path", "required": true, "schema": schema.unwrap_or_else(|| json!({ "type": "string" })),
@@ -122,7 +183,7 @@ fn operation(catalogue: &Catalogue<'_>, call: &Call<'_>, names: &[String]) -> Va
     if let Some(input) = &about.input {
         parameters.extend(named_in(input, &input.query, "query"));
         parameters.extend(named_in(input, &input.headers, "header"));
-        if let Some((kind, schema)) = input.body.as_ref().filter(|_| !matches!(call.method, "GET" | "OPTIONS")) {
+        if let Some((kind, schema)) = input.body.as_ref().filter(|_| !matches!(way.method, "GET" | "OPTIONS")) {
             let content = json!({ kind.mime(): { "schema": schema } });
             put(&mut operation, "requestBody", json!({ "required": true, "content": content }));
         }
@@ -159,7 +220,7 @@ fn answer(terms: &Terms) -> Value {
 /// What makes an operation a priced one, ours or the origin's.
 pub(super) fn pay(catalogue: &Catalogue<'_>, terms: &Terms, operation: &mut Value) {
     let mut responses = operation.get("responses").and_then(Value::as_object).cloned().unwrap_or_default();
-    responses.insert("402".to_owned(), json!({ "$ref": "#/components/responses/PaymentRequired" }));
+    responses.insert("402".to_owned(), json!({ "$ref": "#/components/responses/Edge402PaymentRequired" }));
     put(operation, "responses", Value::Object(responses));
     let x402 = json!({ "versions": [1, 2], "scheme": "exact", "accepts": catalogue.accepts(terms) });
     let mut info = json!({
@@ -170,7 +231,7 @@ pub(super) fn pay(catalogue: &Catalogue<'_>, terms: &Terms, operation: &mut Valu
     let mut security = vec![];
     if let Some(credits) = terms.credits.filter(|_| catalogue.config.credits.is_some()) {
         put(&mut info, "credits", credits);
-        security = vec![json!({}), json!({ "credits": [] }), json!({ "wallet": [] })];
+        security = vec![json!({}), json!({ CREDITS: [] }), json!({ WALLET: [] })];
     }
     put(operation, "security", security);
     put(operation, "x-payment-info", info);
@@ -196,13 +257,17 @@ fn balance() -> Value {
     json!({
         "operationId": "credits_left",
         "summary": "How many prepaid credits are left, and what they went to. Free.",
-        "security": [{ "credits": [] }, { "wallet": [] }],
+        "security": [{ CREDITS: [] }, { WALLET: [] }],
         "responses": {
             "200": { "description": "The balance and the latest entries.", "content": { "application/json": { "schema": { "type": "object" } } } },
-            "401": { "$ref": "#/components/responses/Refused" },
+            "401": { "$ref": "#/components/responses/Edge402Refused" },
         },
     })
 }
+
+/// Names that an origin's document has for nothing of its own.
+const CREDITS: &str = "edge402Credits";
+const WALLET: &str = "edge402Wallet";
 
 fn components(catalogue: &Catalogue<'_>) -> Map<String, Value> {
     let mut kinds = Map::new();
@@ -210,8 +275,8 @@ fn components(catalogue: &Catalogue<'_>) -> Map<String, Value> {
         kinds.insert(
             "securitySchemes".to_owned(),
             json!({
-                "credits": { "type": "http", "scheme": "bearer", "description": "The key of a package of prepaid credits." },
-                "wallet": {
+                CREDITS: { "type": "http", "scheme": "bearer", "description": "The key of a package of prepaid credits." },
+                WALLET: {
                     "type": "apiKey", "in": "header", "name": "SIGN-IN-WITH-X", "x-agentcash-auth-kind": "siwx",
                     "description": "The sign-in of a wallet that has bought credits (CAIP-122).",
                 },
@@ -230,23 +295,23 @@ fn components(catalogue: &Catalogue<'_>) -> Map<String, Value> {
     kinds.insert(
         "responses".to_owned(),
         json!({
-            "PaymentRequired": {
+            "Edge402PaymentRequired": {
                 "description": "The price. PAYMENT-REQUIRED holds it as base64 of JSON (x402 v2), the body as v1 has it.",
                 "headers": { "PAYMENT-REQUIRED": { "required": true, "schema": { "type": "string" } } },
-                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Challenge" } } },
+                "content": { "application/json": { "schema": { "$ref": "#/components/schemas/Edge402Challenge" } } },
             },
-            "Refused": {
+            "Edge402Refused": {
                 "description": "A refusal that paying would not cure.",
-                "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Problem" } } },
+                "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/Edge402Problem" } } },
             },
         }),
     );
     let challenge = json!({
-        "allOf": [{ "$ref": "#/components/schemas/Problem" }],
+        "allOf": [{ "$ref": "#/components/schemas/Edge402Problem" }],
         "type": "object",
         "properties": { "x402Version": { "type": "integer" }, "accepts": { "type": "array", "items": { "type": "object" } } },
         "required": ["x402Version", "accepts"],
     });
-    kinds.insert("schemas".to_owned(), json!({ "Problem": problem, "Challenge": challenge }));
+    kinds.insert("schemas".to_owned(), json!({ "Edge402Problem": problem, "Edge402Challenge": challenge }));
     kinds
 }

@@ -1,18 +1,23 @@
-use super::annotate::annotated;
 use super::*;
 use crate::config::Bindings;
 use proptest::prelude::*;
 
 fn config(routes: &Value) -> Config {
-    let vars = json!({
+    resolved(&json!({ "ROUTES": routes })).unwrap()
+}
+
+fn resolved(more: &Value) -> Option<Config> {
+    let mut vars = json!({
         "ORIGIN": "https://api.example.com/v1",
         "PAY_TO": "0x209693Bc6afc0C5328bA36FaF03C514EF312287C",
         "NETWORKS": ["eip155:84532"],
         "FACILITATORS": ["https://x402.org/facilitator"],
-        "ROUTES": routes,
     });
+    for (name, value) in more.as_object().unwrap() {
+        vars[name] = value.clone();
+    }
     let bindings: Bindings = vars.as_object().unwrap().iter().map(|(k, v)| (k.clone(), v.clone())).collect();
-    Config::resolve(&bindings).unwrap()
+    Config::resolve(&bindings).ok()
 }
 
 fn calls_of(config: &Config) -> Vec<(String, String)> {
@@ -48,6 +53,96 @@ fn what_more_specific_routes_have_taken_whole_is_in_no_document() {
 }
 
 #[test]
+fn a_route_is_found_where_others_have_taken_a_single_segment_below_it() {
+    let support = Support::default();
+    for (routes, path, sample) in [
+        (json!({ "GET /f/*": "$0.05", "GET /f/:n": "$0.001" }), "/f/{path_1}/{path}", "/f/path_1/path"),
+        (json!({ "GET /f/*": "$0.05", "GET /f/:n/*": "$0.001" }), "/f", "/f"),
+        (json!({ "GET /f/*": "$0.05", "GET /f/:n/*": "$0.001", "GET /f": "$2" }), "", ""),
+    ] {
+        let config = config(&routes);
+        let catalogue = Catalogue::new(&config, &support, "https://host");
+        let dear = catalogue.calls.iter().find(|call| amount(call.terms.price) == "0.05");
+        assert_eq!(dear.map_or("", |call| call.path()), path);
+        assert_eq!(dear.map_or("", |call| call.sample.as_str()), sample);
+        let document = openapi::document(&catalogue);
+        let price = &document["paths"][path]["get"]["x-payment-info"]["price"]["amount"];
+        assert_eq!(price.as_str(), dear.map(|_| "0.05"), "{document}");
+    }
+}
+
+#[test]
+fn a_route_without_a_method_is_documented_by_each_that_costs_the_same() {
+    let config = config(&json!({
+        "/a/*": { "price": "$0.003", "name": "a", "input": { "body": { "type": "string" } } }, "GET /a/:x": "$0.001", "PUT /a/*": "free", "/b": "$1",
+    }));
+    let support = Support::default();
+    let catalogue = Catalogue::new(&config, &support, "https://host");
+    let document = openapi::document(&catalogue);
+    let operation = |path: &str, method: &str| &document["paths"][path][method];
+    let mut ids = Vec::new();
+    for (path, method, price, id) in [
+        ("/a/{path}", "post", "0.003", "a"),
+        ("/a/{path}", "delete", "0.003", "a_delete"),
+        ("/a/{path_1}/{path}", "get", "0.003", "a_get"),
+        ("/a/{path}", "get", "0.001", "get_a_x"),
+        ("/b", "get", "1", "get_b"),
+        ("/b", "patch", "1", "patch_b"),
+    ] {
+        assert_eq!(operation(path, method)["x-payment-info"]["price"]["amount"], price, "{method} {path}");
+        ids.push((operation(path, method)["operationId"].as_str().unwrap(), id));
+    }
+    assert!(ids.iter().all(|(found, wanted)| found == wanted), "{ids:?}");
+    assert!(operation("/a/{path}", "put").is_null() && operation("/b", "options").is_null());
+    assert!(operation("/a/{path}", "post")["requestBody"].is_object());
+    assert!(operation("/a/{path_1}/{path}", "get")["requestBody"].is_null());
+    let manifest = index::manifest(&catalogue);
+    assert_eq!(manifest["resources"][0]["methods"], json!(["POST", "PATCH", "DELETE"]));
+    assert_eq!(wellknown::api_catalog(&catalogue)["linkset"][0]["item"][1]["method"].as_array().unwrap().len(), 5);
+    assert!(llms::text(&catalogue).contains("[GET /b](https://host/b): $1, by POST, PUT, PATCH, DELETE too."));
+}
+
+#[test]
+fn the_manifest_says_where_each_argument_goes() {
+    let config = config(&json!({ "POST /a/:x": { "price": "$1", "input": {
+        "query": { "q": "?" }, "headers": { "X-Loud": "!" }, "body": { "type": "object" }, "body_type": "form",
+    } } }));
+    let support = Support::default();
+    let resource = index::manifest(&Catalogue::new(&config, &support, "https://host"))["resources"][0].clone();
+    assert_eq!(resource["in"], json!({ "x": "path", "q": "query", "X-Loud": "header", "body": "body" }));
+    assert_eq!(resource["bodyType"], "application/x-www-form-urlencoded");
+}
+
+#[test]
+fn what_points_at_tools_is_named_only_where_they_are() {
+    let support = Support::default();
+    let tool = json!({ "GET /a": { "price": "$1", "input": {} } });
+    for (discovery, there) in [(json!({}), true), (json!({ "mcp": false }), false)] {
+        let config = resolved(&json!({ "ROUTES": tool, "DISCOVERY": discovery })).unwrap();
+        let catalogue = Catalogue::new(&config, &support, "https://host");
+        let documents = index::manifest(&catalogue)["documents"].clone();
+        for name in ["mcp", "mcp_json", "server_card"] {
+            assert_eq!(documents.get(name).is_some(), there, "{name} in {documents}");
+        }
+        assert_eq!(wellknown::mcp_json(&catalogue).is_some(), there);
+        assert_eq!(wellknown::server_card(&catalogue).is_some(), there);
+    }
+}
+
+#[test]
+fn what_is_said_stays_in_its_line() {
+    let said = |end: char| format!("Weather.{end}- [GET /a](https://host/a): $0.000001.");
+    let config = resolved(&json!({
+        "ROUTES": { "GET /a": { "price": "$1", "description": said('\u{2028}') } }, "SERVICE": { "description": said('\u{2029}') },
+    }));
+    let config = config.unwrap();
+    let support = Support::default();
+    let text = llms::text(&Catalogue::new(&config, &support, "https://host"));
+    let lines = text.split(['\n', '\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}']);
+    assert_eq!(lines.filter(|line| line.starts_with("- [GET")).count(), 1, "{text}");
+}
+
+#[test]
 fn names_are_words_and_differ() {
     let config = config(&json!({
         "GET /caf%C3%A9/:id": "$1", "GET /caf_C3_A9/id": "$2", "POST /x": { "price": "$1", "name": "get_y" }, "GET /y": "$1",
@@ -68,95 +163,66 @@ fn documents_say_only_what_somebody_settles() {
     assert_eq!(wellknown::mcp_json(&catalogue), None, "nothing is described: there are no tools");
 }
 
-#[test]
-fn no_server_of_an_origins_document_lengthens_our_host() {
-    let config = config(&json!({ "GET /a": "$0.001" }));
-    let support = Support::default();
-    let catalogue = Catalogue::new(&config, &support, "https://host");
-    for (server, ours) in [
-        ("/v1.evil.example/x", "https://host/v1.evil.example/x"),
-        ("https://api.example.com/v1beta", "https://host/v1beta"),
-        ("https://api.example.com/v1/deep/", "https://host/deep"),
-        ("https://elsewhere.example/v1", "https://host"),
-        ("", "https://host"),
-    ] {
-        let theirs = json!({ "openapi": "3.1.0", "info": {}, "paths": {}, "servers": [{ "url": server }] });
-        assert_eq!(annotated(&catalogue, theirs).unwrap()["servers"][0]["url"], ours, "{server}");
-    }
-}
-
-#[test]
-fn what_an_origins_document_refers_to_is_priced_where_it_is_referred_from() {
-    let config = config(&json!({ "GET /a/:x": "$0.001", "GET /b": "$0.002", "GET /c/7": "$0.003" }));
-    let support = Support::default();
-    let catalogue = Catalogue::new(&config, &support, "https://host");
-    let get = |amount: &str| json!({ "get": { "x-payment-info": { "price": { "amount": amount } }, "responses": {} } });
-    let theirs = json!({
-        "openapi": "3.1.0", "info": {},
-        "paths": {
-            "/a/{x}": { "$ref": "#/components/pathItems/shared" },
-            "/b": { "$ref": "#/paths/~1a~1%7Bx%7D" },
-            "/free": { "$ref": "#/components/pathItems/shared" },
-            "/c/{id}": { "parameters": [{ "$ref": "#/components/parameters/id" }], "get": {} },
-            "/round": { "$ref": "#/paths/~1round" },
-            "/out": { "$ref": "https://elsewhere.example/out.json" },
-        },
-        "components": {
-            "pathItems": { "shared": get("99") },
-            "parameters": { "id": { "name": "id", "in": "path", "required": true, "example": 7 } },
-        },
+/// Of these no two overlap without one being within the other.
+fn any_routes() -> impl Strategy<Value = Config> {
+    let segment = prop_oneof![Just("a"), Just("b"), Just(":x"), Just("any-x-2"), Just("a-x"), Just("path")];
+    let path = proptest::collection::vec(segment, 0..4);
+    let pattern = ("(GET |POST |)", path, any::<bool>()).prop_map(|(method, path, rest)| {
+        let path = path.iter().map(|segment| format!("/{segment}")).collect::<String>();
+        let path = if rest { format!("{path}/*") } else { path };
+        format!("{method}{}", if path.is_empty() { "/" } else { &path })
     });
-    let ours = annotated(&catalogue, theirs).unwrap();
-    let price = |path: &str| ours["paths"][path]["get"]["x-payment-info"]["price"]["amount"].clone();
-    assert_eq!((price("/a/{x}"), price("/b"), price("/c/{id}")), (json!("0.001"), json!("0.002"), json!("0.003")));
-    assert_eq!(price("/free"), Value::Null, "its author's price is nobody's");
-    assert!(ours["paths"]["/a/{x}"].get("$ref").is_none());
-    assert!(ours["paths"]["/round"].get("$ref").is_some() && ours["paths"]["/out"].get("$ref").is_some());
-}
-
-fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<u32>().prop_map(Value::from),
-        "[a-z/{}$.3]{0,8}".prop_map(Value::from),
-        Just(Value::from("#/paths/~1a")),
-    ];
-    let key = prop_oneof![
-        Just("paths".to_owned()),
-        Just("/a".to_owned()),
-        Just("/{x}".to_owned()),
-        Just("get".to_owned()),
-        Just("servers".to_owned()),
-        Just("url".to_owned()),
-        Just("parameters".to_owned()),
-        Just("schema".to_owned()),
-        Just("components".to_owned()),
-        Just("responses".to_owned()),
-        Just("$ref".to_owned()),
-        "[a-z]{1,4}",
-    ];
-    leaf.prop_recursive(5, 64, 6, move |inner| {
-        prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            proptest::collection::btree_map(key.clone(), inner, 0..6)
-                .prop_map(|members| Value::Object(members.into_iter().collect())),
-        ]
+    let routes = proptest::collection::vec((pattern, 0..9_u8), 1..9);
+    routes.prop_map(|routes| {
+        let mut kept = json!({});
+        let mut config = None;
+        for (number, (pattern, price)) in routes.into_iter().enumerate() {
+            let before = kept.clone();
+            // Each has a price of its own, by which it is known again.
+            kept[&pattern] = if price == 0 { json!("free") } else { json!(format!("$0.00{}", number + 1)) };
+            match resolved(&json!({ "ROUTES": kept })) {
+                Some(resolved) => config = Some(resolved),
+                None => kept = before,
+            }
+        }
+        config.unwrap()
     })
 }
 
 proptest! {
-    // An origin's document may be anything: it is annotated or refused, never a panic.
+    // What costs something is in the catalogue, and what the catalogue says is what the gate asks.
     #[test]
-    fn any_document_of_an_origins_is_annotated_or_refused(paths in any_json(), servers in any_json(), components in any_json()) {
-        let config = config(&json!({ "GET /a": "$0.001", "GET /:x": "$1" }));
+    fn whatever_a_request_may_cost_is_documented(
+        config in any_routes(),
+        method in "(GET|POST|PUT|DELETE)",
+        path in "(/(a|b|c|path|any-x-2|a-x)){0,5}",
+    ) {
         let support = Support::default();
         let catalogue = Catalogue::new(&config, &support, "https://host");
-        let theirs = json!({ "openapi": "3.1.0", "info": {}, "paths": paths, "servers": servers, "components": components });
-        if let Some(ours) = annotated(&catalogue, theirs) {
-            prop_assert!(ours["paths"].is_object());
-            prop_assert!(ours["servers"][0]["url"].as_str().unwrap().starts_with("https://host"));
-            prop_assert!(ours["components"]["responses"]["PaymentRequired"].is_object());
+        let path = CanonicalPath::new(if path.is_empty() { "/" } else { &path }).unwrap();
+        let document = openapi::document(&catalogue);
+        if let Some(terms) = config.route(&method, &path).unwrap().and_then(|route| route.terms.as_ref()) {
+            let call = catalogue.calls.iter().find(|call| std::ptr::eq(call.terms, terms));
+            prop_assert!(call.is_some_and(|call| call.ways().any(|way| way.method == method)), "{method} {path:?}");
+        }
+        for call in &catalogue.calls {
+            let sample = CanonicalPath::new(&call.sample).unwrap();
+            prop_assert!(config.route(call.method, &sample).unwrap().is_some_and(|found| std::ptr::eq(found, call.route)));
+            for way in call.ways() {
+                let filled = CanonicalPath::new(&way.path.replace(['{', '}'], "~")).unwrap();
+                prop_assert!(config.route(way.method, &filled).unwrap().is_some_and(|found| std::ptr::eq(found, call.route)));
+                let operation = &document["paths"][&way.path][way.method.to_lowercase()];
+                let operation = if operation.is_null() {
+                    // Under another route's names for the same parameters.
+                    let items = document["paths"].as_object().unwrap().values();
+                    items.filter_map(|item| item.get(way.method.to_lowercase())).find(|found| found["operationId"] == way.id).unwrap()
+                } else {
+                    operation
+                };
+                prop_assert_eq!(&operation["x-payment-info"]["price"]["amount"], &amount(call.terms.price));
+            }
         }
     }
 }
+
+mod origins;

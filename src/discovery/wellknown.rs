@@ -60,7 +60,7 @@ pub fn api_catalog(catalogue: &Catalogue<'_>) -> Value {
     };
     let calls = catalogue.calls.iter().map(|call| {
         let href = format!("{}{}", catalogue.base, call.sample);
-        json!({ "href": href, "title": call.summary(), "method": [call.method], "price": [amount(call.terms.price)] })
+        json!({ "href": href, "title": call.summary(), "method": call.methods(), "price": [amount(call.terms.price)] })
     });
     let packages = catalogue.packages().map(|package| {
         let href = format!("{}{}", catalogue.base, package.path());

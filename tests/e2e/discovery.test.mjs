@@ -34,6 +34,9 @@ const ROUTES = {
   'GET /things/:other': { price: '$0.005', payment_identifier: 'required' },
   '/echo/*': { price: '$0.006', input: { body: { type: 'string' }, body_type: 'text' } },
   '/free/*': 'free',
+  // All its single segments are another's.
+  'GET /files/*': '$0.05',
+  'GET /files/:name': '$0.007',
 };
 const PACKAGES = { small: { price: '$1', credits: 500 }, 'very-large': { price: '$7.5', credits: 5000 } };
 const SERVICE = {
@@ -84,7 +87,7 @@ async function assertSame(method, url, { amount, accepts }) {
 
 /** Every priced route is among these (method, path with or without parameters, amount), and nothing else is. */
 function assertAll(found, what) {
-  const left = found.map(({ method, path, amount }) => ({ method, path: path.split('?')[0], amount: atoms(amount) }));
+  let left = found.map(({ method, path, amount }) => ({ method, path: path.split('?')[0], amount: atoms(amount) }));
   for (const [written, price] of PRICED) {
     const [method, pattern] = written.includes(' ') ? written.split(' ') : [undefined, written];
     const steps = pattern.split('/').map((step) => (step === '*' ? '.+' : /^:/.test(step) ? '[^/]+' : step));
@@ -92,7 +95,9 @@ function assertAll(found, what) {
     const at = left.findIndex((entry) =>
       (!method || entry.method === undefined || entry.method === method) && shape.test(entry.path) && entry.amount === atoms(price));
     assert.ok(at >= 0, `${written} at ${price} is not in ${what}: ${JSON.stringify(found)}`);
-    left.splice(at, 1);
+    // One without a method may be there by each: every price is another.
+    if (method) left.splice(at, 1);
+    else left = left.filter(({ amount }) => amount !== atoms(price));
   }
   assert.deepEqual(left, [], `${what} names what is not priced`);
 }
@@ -126,6 +131,8 @@ test('/openapi.json validates, is at both paths, and says what the live 402 says
   }
   assertAll(found, 'OpenAPI');
   assert.equal(ids.size, found.length + 1, 'every operation has an id of its own');
+  for (const method of ['get', 'post', 'put', 'patch', 'delete']) assert.ok(document.paths['/any/{path}'][method], method);
+  assert.ok(document.paths['/files/{path_1}/{path}'].get && document.paths['/files/{name}'].get);
   // Two names for one path would be no document.
   assert.ok(document.paths['/things/{id}'].get && document.paths['/things/{id}'].delete);
   assert.equal(document.paths['/things/{id}'].get.parameters[0].name, 'id');
@@ -144,7 +151,12 @@ test('the manifest, /.well-known/x402, the index and the API catalogue say what 
   assert.deepEqual(weather.input.required, ['city', 'units']);
   assert.deepEqual(weather.output.example, { city: 'lisbon', celsius: 21 });
   assert.equal(manifest.resources.find(({ path }) => path === '/things/{other}').paymentIdentifier, 'required');
-  assert.equal(manifest.resources.find(({ path }) => path === '/any/{path}').credits, undefined);
+  const any = manifest.resources.find(({ path }) => path === '/any/{path}');
+  assert.deepEqual([any.credits, any.methods], [undefined, ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']]);
+  for (const method of any.methods) await assertSame(method, any.sample, any.price);
+  assert.deepEqual(weather.in, { city: 'path', units: 'query', days: 'query' });
+  const echo = manifest.resources.find(({ path }) => path === '/echo');
+  assert.deepEqual([echo.in, echo.bodyType], [{ body: 'body', 'X-Loud': 'header' }, 'application/json']);
   for (const url of Object.values(manifest.documents)) {
     if (!url.endsWith('/mcp')) await get(url.slice(base.length));
   }
@@ -260,7 +272,9 @@ test('the official clients of both versions pay a described route, and the facil
 test("@agentcash/discovery finds every route, and reports the described ones as invocable", async () => {
   const found = await discoverOriginSchema({ target: base });
   assert.equal(found.found, true, JSON.stringify(found));
-  assert.equal(found.endpoints.filter(({ authMode }) => authMode === 'paid').length, PRICED.length);
+  const { paths } = await json('/openapi.json');
+  const priced = Object.values(paths).flatMap(Object.values).filter((operation) => operation['x-payment-info']);
+  assert.equal(found.endpoints.filter(({ authMode }) => authMode === 'paid').length, priced.length);
   const warnings = getWarningsForL2({ routes: found.endpoints.map((endpoint) => ({ ...endpoint })), source: 'openapi' });
   assert.deepEqual(warnings.filter(({ severity }) => severity !== 'info'), []);
   for (const [path, method, target] of [

@@ -3,6 +3,7 @@
 
 import assert from 'node:assert/strict';
 import { after, afterEach, test } from 'node:test';
+import { discoverOriginSchema } from '@agentcash/discovery';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { assertRefused, call, challengeOf, startStack, until } from './helpers.mjs';
 import { sendJson, serve } from './stack/http.mjs';
@@ -21,7 +22,7 @@ async function startOrigin(answers) {
   const server = await serve((request, response) => {
     const path = new URL(request.url, 'http://origin').pathname;
     origin.calls.push({ method: request.method, path, secret: request.headers['x-edge402-secret'] });
-    const answer = origin.answers[path] ?? origin.answers['*'];
+    const answer = origin.answers[`${request.method} ${path}`] ?? origin.answers[path] ?? origin.answers['*'];
     if (!answer) return sendJson(response, 404, { error: 'not here' });
     const { status = 200, type = 'application/json', body = {} } = answer;
     response.writeHead(status, { 'content-type': type }).end(typeof body === 'string' ? body : JSON.stringify(body));
@@ -106,6 +107,24 @@ test('a path that is asked for is ours whatever the origin has, moved or not; on
   assert.equal(tools.json().result.tools.length, 1);
 });
 
+test('the page at the root is for who reads: what is sent there is still the API\'s', async () => {
+  const { get } = await start({ '/': { body: OWN } }, { DISCOVERY: { landing: true } });
+  for (const method of ['POST', 'PUT', 'OPTIONS']) assert.deepEqual((await get('/', { method })).json(), OWN, method);
+  for (const method of ['GET', 'HEAD']) assert.match((await get('/', { method })).headers['content-type'], /^text\/html/);
+  const priced = await start({ '/': { body: OWN } }, { DISCOVERY: { landing: true }, ROUTES: { 'POST /': '$0.3', ...PRICED } });
+  assert.equal((await challengeOf(priced.worker.url, '/', { method: 'POST' })).required.accepts[0].amount, '300000');
+  assert.match((await priced.get('/')).headers['content-type'], /^text\/html/);
+  const asks = (method) => get('/', { method: 'OPTIONS', headers: { Origin: 'https://a.example', 'Access-Control-Request-Method': method } });
+  assert.deepEqual([(await asks('GET')).status, (await asks('POST')).text], [204, JSON.stringify(OWN)]);
+});
+
+test('what is switched off is named by no document', async () => {
+  const { worker, get } = await start({}, { DISCOVERY: { mcp: false, llms: false } });
+  const { documents } = (await get('/.well-known/x402-manifest.json')).json();
+  assert.deepEqual(Object.keys(documents).sort(), ['api_catalog', 'index', 'manifest', 'openapi', 'x402']);
+  for (const url of Object.values(documents)) assert.ok(isOurs(await get(url.slice(worker.url.replace(/\/$/, '').length))), url);
+});
+
 test('DISCOVERY = false leaves the origin everything, and a challenge without a word of more', async () => {
   const { worker, get } = await start({ '*': { body: OWN } }, { DISCOVERY: false });
   for (const path of [...PATHS, '/mcp', '/']) assert.deepEqual((await get(path)).json(), OWN, path);
@@ -128,14 +147,32 @@ test('where everything is priced, browsing is still free; what the origin has is
   assert.deepEqual(shut.origin.calls, [], 'what is denied never reaches the origin');
 });
 
-test('an MCP server of the origin\'s is not hidden: a refused GET shows that it is there', async () => {
-  const ping = { method: 'POST', body: '{"jsonrpc":"2.0","id":1,"method":"ping"}' };
-  for (const [answer, ours] of [[{ status: 405, body: OWN }, false], [{ status: 400, body: OWN }, false],
-    [{ type: 'text/event-stream', body: '' }, false], [undefined, true], [{ type: 'text/html', body: '<p>' }, true]]) {
-    const { origin, get } = await start(answer ? { '/mcp': answer } : {});
-    const response = await get('/mcp', ping);
-    assert.equal(/"result":\{\}/.test(response.text), ours, JSON.stringify(answer));
-    assert.equal(origin.calls.some(({ method }) => method === 'POST'), !ours);
+test('an MCP server of the origin\'s is not hidden: a refused GET shows that it is there, or an answered ping', async () => {
+  const list = { method: 'POST', body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}' };
+  const gone = { status: 404 };
+  const page = { type: 'text/html', body: '<p>' };
+  const pong = { body: { jsonrpc: '2.0', id: 'edge402', result: {} } };
+  const cases = [
+    ...[{ status: 405, body: OWN }, { status: 400, body: OWN }, { type: 'text/event-stream', body: '' }].map((get) => [get, undefined, false]),
+    // Express with `app.post('/mcp')` alone.
+    ...[gone, page, { status: 410 }].map((get) => [get, pong, false]),
+    [gone, { body: { jsonrpc: '2.0', id: null, error: { code: -32600, message: 'no session' } } }, false],
+    [gone, { type: 'text/event-stream', body: 'event: message\n\n' }, false],
+    ...[400, 401, 403, 406, 415, 500].map((status) => [gone, { status, body: OWN }, false]),
+    // Nobody: not found, no such method, a page for everything, a server of files, and an echo.
+    ...[gone, { status: 405 }, page, { status: 501 }, { body: { jsonrpc: '2.0', id: 'edge402', method: 'ping' } }, { body: [] }].map((post) => [gone, post, true]),
+    [page, page, true],
+  ];
+  for (const [asked, posted, ours] of cases) {
+    const { origin, get } = await start({ '/mcp': asked, 'POST /mcp': posted }, {}, { ORIGIN_SECRET: 'a-secret-for-the-origin' });
+    const response = await get('/mcp', list);
+    assert.equal(/"tools":\[\{/.test(response.text), ours, JSON.stringify([asked, posted]));
+    const posts = origin.calls.filter(({ method }) => method === 'POST');
+    assert.ok(posts.every(({ secret }) => secret === 'a-secret-for-the-origin'));
+    if (!ours) continue;
+    assert.equal(posts.length, posted ? 1 : 0);
+    await get('/mcp', list);
+    assert.equal(origin.calls.filter(({ method }) => method === 'POST').length, posts.length, 'it is asked once');
   }
 });
 
@@ -152,32 +189,68 @@ test('OPENAPI: the origin\'s own document is fetched once, priced, completed and
       },
       '/things/{id}': { get: { summary: 'A thing', parameters: [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }], responses: { 200: { description: 'ok' } } } },
     },
-    components: { schemas: { Theirs: { type: 'object' } } },
+    components: { schemas: { Theirs: { type: 'object' }, Problem: { type: 'string' } } },
   };
-  const routes = { 'GET /v2/weather/*': '$0.001', 'GET /v2/things/:x': '$0.2', 'GET /v2/hidden': '$0.3', 'GET /v2/things/dear': '$9' };
+  const input = {
+    query: { n: { type: 'integer', exclusiveMinimum: 0, example: 1 }, kind: { const: 'a' }, maybe: { type: ['string', 'null'] } },
+    body: { type: 'object', properties: { list: { type: 'array', prefixItems: [{}] } } },
+  };
+  const routes = {
+    'GET /v2/weather/*': '$0.001', 'GET /v2/weather/lisbon': 'free', 'GET /v2/things/:x': '$0.2', 'GET /v2/things/dear': '$9',
+    'GET /v2/hidden': { price: '$0.3', input, output: { schema: { type: 'object', properties: { any: true } } } },
+    'POST /V1/old/:x': '$0.4',
+  };
   const { origin, worker, get } = await start({ '/internal/spec.json': { body: theirs } }, {
     ROUTES: routes, OPENAPI: 'origin:/internal/spec.json', SERVICE: { ownership_proofs: ['p'] },
-  }, { ORIGIN_SECRET: 'a-secret-for-the-origin' });
+    PACKAGES: { small: { price: '$1', credits: 500 } },
+  }, { ORIGIN_SECRET: 'a-secret-for-the-origin', KEY_SECRET: 'a-secret-of-32-characters-or-so-' });
   const document = (await get('/openapi.json')).json();
   assert.deepEqual((await get('/api/openapi.json')).json(), document);
   assert.equal(origin.calls.filter(({ path }) => path === '/internal/spec.json').length, 1);
-  const result = await new Validator().validate(structuredClone({ ...document, openapi: '3.1.0' }));
+  // As what it says it is.
+  assert.equal(document.openapi, '3.0.3');
+  const result = await new Validator().validate(structuredClone(document));
   assert.ok(result.valid, JSON.stringify(result.errors, null, 1));
   assert.equal(document.info.title, 'Theirs');
   const base = worker.url.replace(/\/$/, '');
   assert.deepEqual(document.servers, [{ url: `${base}/v2` }]);
   assert.doesNotMatch(JSON.stringify(document), /internal\.example|a-secret/);
   assert.deepEqual(document['x-discovery'], { ownershipProofs: ['p'] });
-  assert.ok(document.components.schemas.Theirs && document.components.responses.PaymentRequired);
+  assert.deepEqual(document.components.schemas.Problem, { type: 'string' }, 'theirs stays theirs');
+  assert.ok(document.components.schemas.Theirs && document.components.responses.Edge402PaymentRequired);
   const amounts = {};
+  const servers = {};
   for (const [path, item] of Object.entries(document.paths)) {
     for (const [method, operation] of Object.entries(item)) {
       if (operation['x-payment-info']) amounts[`${method} ${path}`] = operation['x-payment-info'].price.amount;
+      if (operation.servers) servers[path] = operation.servers[0].url;
     }
   }
-  assert.deepEqual(amounts, { 'get /weather/{city}': '0.001', 'get /things/{id}': '0.2', 'get /hidden': '0.3', 'get /things/dear': '9' });
-  for (const [path, amount] of [['/v2/weather/lisbon', '1000'], ['/v2/things/id', '200000'], ['/v2/hidden', '300000'], ['/v2/things/dear', '9000000']]) {
+  assert.deepEqual(amounts, {
+    'get /weather/{city}': '0.001', 'get /things/{id}': '0.2', 'get /hidden': '0.3', 'get /things/dear': '9',
+    'post /V1/old/{x}': '0.4', 'post /api/buy-credits/small': '1',
+  });
+  const found = await discoverOriginSchema({ target: base });
+  assert.equal(found.endpoints.filter(({ authMode }) => authMode === 'paid').length, Object.keys(amounts).length, JSON.stringify(found));
+  // What is not below their server is below ours.
+  assert.deepEqual(servers, { '/V1/old/{x}': base, '/api/buy-credits/small': base, '/api/credits': base });
+  assert.equal((await challengeOf(worker.url, '/v1/old/7', { method: 'POST' })).required.accepts[0].amount, '400000');
+  for (const [path, amount] of [['/v2/weather/porto', '1000'], ['/v2/things/id', '200000'], ['/v2/hidden', '300000'], ['/v2/things/dear', '9000000']]) {
     assert.equal((await challengeOf(worker.url, path)).required.accepts[0].amount, amount);
+  }
+});
+
+test('OPENAPI takes over the path that it is for; at the other the origin\'s own stays, until that is asked for', async () => {
+  const theirs = { openapi: '3.1.0', info: { title: 'Theirs', version: '7' }, paths: {} };
+  const answers = { '/openapi.json': { body: theirs }, '/api/openapi.json': { body: OWN } };
+  for (const [vars, mine] of [
+    [{ OPENAPI: 'origin:/openapi.json' }, [true, false]],
+    [{ OPENAPI: 'origin:/openapi.json', DISCOVERY: { openapi: true } }, [true, true]],
+  ]) {
+    const { get } = await start(answers, vars);
+    for (const [index, path] of ['/openapi.json', '/api/openapi.json'].entries()) {
+      assert.equal('x-discovery' in (await get(path)).json(), mine[index], `${path} by ${JSON.stringify(vars)}`);
+    }
   }
 });
 

@@ -26,6 +26,11 @@ const worker = await startWorker({
         price: '$0.02', name: 'report', description: 'A report, written for you.', mime_type: 'application/json',
         input: { body: { type: 'object', properties: { topic: { type: 'string' }, pages: { type: 'integer', default: 3 } }, required: ['topic', 'pages'] } },
       },
+      'POST /echo/order': {
+        price: '$0.01', description: 'An order, by a form.',
+        input: { headers: { 'X-Loud': 'Yes or no' }, required: ['X-Loud'], body: { type: 'object', properties: { what: { type: 'string' } }, required: ['what'] }, body_type: 'form' },
+      },
+      'POST /echo/note': { price: '$0.01', description: 'A note to leave.', input: { body: { type: 'string' }, body_type: 'text' } },
     },
     PACKAGES: { dear: { price: '$1', credits: 100 }, cheap: { price: '$0.05', credits: 10 } },
     CREDIT_VALUE: '$0.01',
@@ -85,6 +90,57 @@ describe('the agent', () => {
     assert.equal(result.status, 0, result.err);
     assert.deepEqual([front.requests.at(-1).method, JSON.parse(front.requests.at(-1).body)], ['POST', { topic: 'tea & cake', pages: 3 }]);
     assert.deepEqual(await paidBy(wallet), [[stack.seller, 20_000n]]);
+  });
+
+  test('sends each argument where it belongs, and a body as what it is', async () => {
+    for (const forged of [undefined, ({ url }) => url === MANIFEST && ((response) => response.writeHead(404).end())]) {
+      front.reset();
+      front.instead = forged;
+      const wallet = await newWallet();
+      const result = await runWith(wallet, agent('an order form', '--with', 'what=tea & cake', '--with', 'X-Loud=yes'));
+      assert.equal(result.status, 0, result.err);
+      const { url, headers, body } = front.requests.at(-1);
+      assert.deepEqual([url, headers['x-loud'], headers['content-type'], body.toString()],
+        ['/echo/order', 'yes', 'application/x-www-form-urlencoded', 'what=tea+%26+cake']);
+      const note = await runWith(wallet, agent('leave a note', '--with', 'body=so it is'));
+      assert.equal(note.status, 0, note.err);
+      const sent = front.requests.at(-1);
+      assert.deepEqual([sent.headers['content-type'], sent.body.toString()], ['text/plain', 'so it is']);
+    }
+  });
+
+  test('goes by the servers of OpenAPI, and to none that is elsewhere', async () => {
+    const document = (await call(worker.url, '/openapi.json', { headers: { host: new URL(front.url).host } })).json();
+    const say = (servers) => {
+      const { '/weather/{city}': weather } = document.paths;
+      const body = JSON.stringify({ ...document, servers, paths: { '/{city}': weather } });
+      front.reset();
+      front.instead = ({ url }) => (url === MANIFEST ? (response) => response.writeHead(404).end()
+        : url === '/openapi.json' && ((response) => response.writeHead(200).end(body)));
+    };
+    for (const servers of [[{ url: `${front.url}/weather` }], [{ url: '/{what}/', variables: { what: { default: 'weather' } } }]]) {
+      say(servers);
+      const wallet = await newWallet();
+      const result = await runWith(wallet, weather());
+      assert.equal(result.status, 0, result.err);
+      assert.equal(front.requests.at(-1).url, '/weather/lisbon?units=c');
+    }
+    say([{ url: 'https://elsewhere.example/weather' }]);
+    const result = await withoutEffect(stack, async () => runWith(await newWallet(), weather()));
+    assert.equal(result.status, 1);
+    assert.match(result.err, /another origin/);
+    assert.deepEqual(front.payments, []);
+  });
+
+  test('counts what it has signed as spent, whatever the host then says', async () => {
+    for (const status of [400, 402, 403, 500]) {
+      front.reset();
+      front.instead = ({ headers }) => headers['payment-signature'] && ((response) => response.writeHead(status).end('{}'));
+      const result = await withoutEffect(stack, async () => runWith(await newWallet(), weather()));
+      assert.equal(result.status, 1, result.err);
+      assert.match(result.err, /spent \$0\.01 of \$0\.1\b[^]*call 1, transaction unknown/, `${status}`);
+      assert.equal(new Set(front.payments).size, 1);
+    }
   });
 
   test('says which argument it lacks, and pays for nothing that it cannot ask', async () => {
@@ -178,7 +234,8 @@ describe('the agent', () => {
   test('a wallet without money, no key and no host', async () => {
     const poor = await runWith(await newWallet(0n), weather());
     assert.equal(poor.status, 1, poor.err);
-    assert.match(poor.err, /spent \$0 of[^]*insufficient_balance/);
+    // Refused, but signed: until the signature is out of date somebody may still take it.
+    assert.match(poor.err, /spent \$0\.01 of[^]*transaction unknown[^]*insufficient_balance/);
     const without = await run([process.execPath, ...weather()]);
     assert.equal(without.status, 2);
     assert.match(without.err, /PRIVATE_KEY/);

@@ -86,6 +86,11 @@ fn documents_in_each_others_way_are_mistakes() {
         (json!({ "llms": "/openapi.json" }), "DISCOVERY.llms"),
         (json!({ "llms": "/dashboard" }), "DISCOVERY.llms"),
         (json!({ "llms": "/api/admin/x" }), "DISCOVERY.llms"),
+        (json!({ "llms": "/a>b" }), "DISCOVERY.llms"),
+        (json!({ "llms": "/a\"b" }), "DISCOVERY.llms"),
+        (json!({ "llms": "/a,b" }), "DISCOVERY.llms"),
+        (json!({ "llms": "/a)b" }), "DISCOVERY.llms"),
+        (json!({ "llms": "/{a}" }), "DISCOVERY.llms"),
         (json!({ "paywall": "no" }), "DISCOVERY.paywall"),
         (json!({ "robots": true }), "DISCOVERY.robots"),
         (json!("all"), "DISCOVERY"),
@@ -95,12 +100,35 @@ fn documents_in_each_others_way_are_mistakes() {
     let mut taken = with("DISCOVERY", json!({ "llms": "/prices" }));
     taken["ROUTES"] = json!({ "GET /prices": "$1" });
     assert_eq!(paths(&taken), ["DISCOVERY.llms"]);
+    let mut root = with("DISCOVERY", json!({ "landing": true }));
+    for (routes, mistakes) in [
+        (json!({ "POST /": "$1", "/*": "$2" }), vec![]),
+        (json!({ "GET /": "$1" }), vec!["DISCOVERY.landing"]),
+        (json!({ "/": "$1" }), vec!["DISCOVERY.landing"]),
+    ] {
+        root["ROUTES"] = routes;
+        assert_eq!(paths(&root), mistakes, "{root}");
+    }
     assert_eq!(paths(&with("OPENAPI", json!("/openapi.json"))), ["OPENAPI"]);
     let service = json!({ "name": "x".repeat(33), "tags": ["a", "b", "c", "d", "e", "f"], "icon_url": "http://x/y", "contact": "me" });
     assert_eq!(
         paths(&with("SERVICE", service)),
         ["SERVICE.name", "SERVICE.tags", "SERVICE.icon_url", "SERVICE.contact"]
     );
+}
+
+#[test]
+fn an_openapi_document_of_the_origins_is_taken_over_at_one_path_and_not_at_two() {
+    let asked = |openapi: &str| {
+        let discovery = resolved(&with("OPENAPI", json!(openapi))).discovery;
+        ["/openapi.json", "/api/openapi.json"].map(|path| discovery.at(path).is_some_and(|placement| placement.asked))
+    };
+    assert_eq!(asked("origin:/internal/spec.json"), [true, false]);
+    assert_eq!(asked("origin:/openapi.json"), [true, false]);
+    assert_eq!(asked("origin:/api/openapi.json"), [true, true], "the very document that is annotated");
+    let mut both = with("OPENAPI", json!("origin:/openapi.json"));
+    both["DISCOVERY"] = json!({ "openapi": true });
+    assert!(resolved(&both).discovery.at("/api/openapi.json").is_some_and(|placement| placement.asked));
 }
 
 fn gated(tools: &Value) -> Value {
