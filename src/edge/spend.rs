@@ -61,12 +61,18 @@ impl CreditCall<'_> {
         // been the cause.
         let charged = match &answer {
             Ok(answer) => answer.status() < 400,
-            Err(NoAnswer::Unusable(_)) => self.spend.terms.settle == Settle::Before,
+            Err(NoAnswer::Unusable(_) | NoAnswer::TimedOut) => self.spend.terms.settle == Settle::Before,
             Err(_) => false,
         };
         match answer {
             Ok(answer) | Err(NoAnswer::Unusable(answer)) if charged => self.charged(held, &answer).await,
             Ok(answer) | Err(NoAnswer::Unusable(answer)) => self.not_charged(&held, &answer).await,
+            Err(NoAnswer::TimedOut) if charged => {
+                let status = Code::OriginTimeout.status();
+                self.note("charged", &json!({ "credits": held.spending.credits, "status": status }));
+                self.capture(held, status);
+                self.refuse(Code::OriginTimeout.into())
+            }
             Err(NoAnswer::TimedOut) => self.failed(&held, Code::OriginTimeout.into()).await,
             Err(NoAnswer::Unreachable(detail)) => self.failed(&held, unreachable(&detail)).await,
             Err(NoAnswer::Status(status)) => self.failed(&held, refused(status)).await,
