@@ -4,7 +4,7 @@ use super::about::About;
 use super::bindings::{self, Bindings, Members};
 use super::cdp::Secrets;
 use super::mistakes::Mistakes;
-use super::offer::Offer;
+use super::offer::{Offer, check_ways};
 use super::parts::{self, Secret};
 use super::route::{self, Identifier, Route, Settle, Terms, Verify};
 use super::template::Template;
@@ -168,6 +168,7 @@ fn package(path: &str, name: &str, value: &Value, offer: &Offer, mistakes: &mut 
     if requirements.is_empty() {
         return None;
     }
+    check_ways(&members, &requirements, mistakes);
     let description = if description.is_empty() {
         format!("{credits} prepaid credits, and the key to spend them with.")
     } else {

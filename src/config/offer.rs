@@ -5,6 +5,8 @@ use super::mistakes::Mistakes;
 use crate::evm::Address;
 use crate::evm::assets::{Asset, default_asset, known_networks};
 use crate::evm::network::Network;
+use crate::x402::challenge::fits;
+use crate::x402::requirement::Requirement;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -66,6 +68,16 @@ pub(super) fn networks(list: &[(String, Value)], extra_assets: &[Asset], mistake
         found.push(network);
     }
     found
+}
+
+/// All the ways to pay travel in the challenge's header, and none is ever left out of it.
+pub(super) fn check_ways(members: &Members<'_>, requirements: &[Requirement], mistakes: &mut Mistakes) {
+    let own = members.get("networks").is_some();
+    let path = if own { members.path("networks") } else { "NETWORKS".to_owned() };
+    if !fits(requirements) && !mistakes.iter().any(|mistake| mistake.path == path) {
+        let problem = format!("makes {} ways to pay, and clients do not read so long a header", requirements.len());
+        mistakes.add(path, problem, "name fewer networks, or fewer ASSETS on them");
+    }
 }
 
 /// Reads an address; one in mixed case must carry the right checksum, since a slip in it sends money to nobody.

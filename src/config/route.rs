@@ -4,7 +4,7 @@ use super::about::{About, about};
 use super::bindings::{self, Bindings, Members};
 use super::credits::MOST_CREDITS;
 use super::mistakes::Mistakes;
-use super::offer::{Offer, address, networks};
+use super::offer::{Offer, address, check_ways, networks};
 use super::pattern::Pattern;
 use super::template::Template;
 use crate::credits::value::CreditValue;
@@ -236,6 +236,7 @@ pub(super) fn terms(
     let (price, pay_to) = (price?, pay_to?);
     let credits = credits(&members, price, credit_value, mistakes);
     let requirements = requirements(&price_path, price, pay_to, &networks, (settle, timeout_seconds), offer, mistakes);
+    check_ways(&members, &requirements, mistakes);
     if let Some(most) = &max_exposure {
         check_exposure(&members.path("max_exposure"), most, &requirements, mistakes);
     }

@@ -280,3 +280,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn more_ways_to_pay_than_a_header_holds_are_a_mistake() {
+    let coin = |n: u8| {
+        json!({
+            "network": "eip155:84532", "address": format!("0x{n:040}"), "name": "Coin", "version": "1", "decimals": 6,
+            "symbol": "COIN",
+        })
+    };
+    let mut many = with("ASSETS", (1..=60_u8).map(coin).collect());
+    assert_eq!(paths(&many), ["NETWORKS"], "once, however many routes and packages there are");
+    many["PACKAGES"] = json!({ "small": { "price": "$1", "credits": 5 } });
+    many["KEY_SECRET"] = json!("a-secret-of-32-characters-or-so-");
+    many["ROUTES"] = json!({ "GET /a": "$1", "GET /b": { "price": "$1", "networks": ["eip155:84532"] } });
+    assert_eq!(paths(&many), ["NETWORKS", "ROUTES.\"GET /b\".networks"]);
+    many["ASSETS"] = (1..=15_u8).map(coin).collect();
+    assert_eq!(paths(&many), [""; 0]);
+}

@@ -91,14 +91,15 @@ pub(super) fn paywall(challenge: &Challenge, page: &Page, head: bool) -> Result<
 }
 
 fn page_lines(page: &Page) -> Lines {
-    vec![
+    let lines = vec![
         ("content-type", "text/html; charset=utf-8".to_owned()),
         ("content-security-policy", page.policy.to_owned()),
         ("referrer-policy", "no-referrer".to_owned()),
         ("x-content-type-options", "nosniff".to_owned()),
         ("x-frame-options", "DENY".to_owned()),
         ("cache-control", "no-store".to_owned()),
-    ]
+    ];
+    lines.into_iter().chain(page.links.clone().map(|links| ("link", links))).collect()
 }
 
 /// Elsewhere on this host; what is asked for here goes no further.

@@ -183,7 +183,9 @@ impl<'a> Offered<'a> {
         }
         let style = self.config.challenge_body;
         let challenge = challenge(&self.on_offer(), &self.resource, style, facilitator, &extensions, problem);
-        Challenge { links: Catalogue::links(self.config), ..challenge }
+        // What leads elsewhere must not make the price unreadable.
+        let links = Catalogue::links(self.config).filter(|links| links.len() <= LONGEST_LINKS);
+        Challenge { links, ..challenge }
     }
 
     /// What somebody settles.
@@ -317,8 +319,11 @@ pub fn price<'a>(
     }
 }
 
-/// A challenge longer than clients read is none: Node stops at 16 KB of headers, and the query is the caller's to size.
+/// A longer query, which is the caller's to size, is told in no challenge; a shorter one gives way where the header would
+/// be longer than [`crate::x402::challenge::LONGEST_HEADER`].
 const LONGEST_QUERY: usize = 2_048;
+/// Of `Link`, whose paths are the operator's.
+const LONGEST_LINKS: usize = 1_024;
 
 fn resource(config: &Config, terms: &Terms, facts: &Facts) -> Resource {
     let discovery = &config.discovery;

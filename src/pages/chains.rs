@@ -2,7 +2,7 @@
 
 use crate::credits::view::explorer;
 use crate::evm::network::Network;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Chain id, name, the coin that gas is paid in, and a public node where one is known.
 type Row = (u64, &'static str, &'static str, Option<&'static str>);
@@ -32,18 +32,19 @@ const CHAINS: [Row; 22] = [
     (11_155_111, "Sepolia", "ETH", None),
 ];
 
-/// What the pages know of a network.
+/// What the pages know of a network: what is not known, or false, is not said.
 #[must_use]
-pub fn described(network: Network) -> Value {
+pub fn described(network: Network) -> Map<String, Value> {
     let row = CHAINS.iter().find(|row| row.0 == network.chain_id());
-    json!({
-        "chainId": network.chain_id(),
-        "name": name(network),
-        "coin": row.map(|row| row.2),
-        "rpc": row.and_then(|row| row.3),
-        "explorer": transactions(network),
-        "test": network.is_test(),
-    })
+    let known = [
+        ("chainId", Some(json!(network.chain_id()))),
+        ("chain", Some(json!(name(network)))),
+        ("coin", row.map(|row| json!(row.2))),
+        ("rpc", row.and_then(|row| Some(json!(row.3?)))),
+        ("explorer", transactions(network).map(Value::from)),
+        ("test", network.is_test().then_some(Value::Bool(true))),
+    ];
+    known.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
 }
 
 /// As people call it.
@@ -72,12 +73,11 @@ mod tests {
             (84532, "Base Sepolia", true, "https://sepolia.basescan.org/tx/"),
         ] {
             let known = described(Network::new(chain));
-            assert_eq!((&known["name"], &known["test"]), (&json!(name), &json!(test)));
+            assert_eq!((&known["chain"], known.contains_key("test")), (&json!(name), test));
             assert_eq!(known["explorer"], explorer);
             assert!(known["rpc"].as_str().unwrap().starts_with("https://"));
         }
         let unknown = described(Network::new(36_900));
-        assert_eq!(unknown["name"], "chain 36900");
-        assert!(unknown["explorer"].is_null() && unknown["rpc"].is_null());
+        assert_eq!(Value::from(unknown), json!({ "chainId": 36_900, "chain": "chain 36900" }));
     }
 }

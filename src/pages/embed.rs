@@ -16,6 +16,18 @@ pub fn json(value: &Value) -> String {
     safe
 }
 
+/// Those of these values that there is room for, as a list that is embedded has them; what they take is used up.
+pub fn as_many_as_fit(values: impl IntoIterator<Item = Value>, room: &mut usize) -> Vec<Value> {
+    let mut found = Vec::new();
+    for value in values {
+        if let Some(left) = room.checked_sub(json(&value).len().saturating_add(1)) {
+            *room = left;
+            found.push(value);
+        }
+    }
+    found
+}
+
 /// Text as the content of an element, or as an attribute's value in quotes.
 #[must_use]
 pub fn text(text: &str) -> String {

@@ -1,22 +1,26 @@
 //! The price as a page: for a person who has opened a priced URL in a browser. It is the same 402, under the same header.
 
-use super::{Page, chains, embed, policy};
-use crate::config::{Config, Package, Terms};
+use super::{MOST_BYTES, Page, chains, embed, policy, shorten};
+use crate::config::{BUY_PREFIX, Config, Package, Terms};
 use crate::gate::Facts;
 use crate::http::problem::Code;
+use crate::json::put;
 use crate::x402::challenge::Challenge;
-use crate::x402::requirement::Requirement;
+use crate::x402::identifier::PAYMENT_IDENTIFIER;
+use crate::x402::requirement::{Flow, Requirement};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::sync::LazyLock;
 
-pub(super) const TEMPLATE: &str = include_str!("paywall.html");
-static POLICY: LazyLock<String> = LazyLock::new(|| policy(TEMPLATE, "data: blob:"));
-/// In this order in the template.
-const STATIC: &str = "<!--static-->";
-const OFFER: &str = "{{offer}}";
+pub(super) static TEMPLATE: LazyLock<String> = LazyLock::new(|| shorten::shortened(include_str!("paywall.html")));
+static POLICY: LazyLock<String> = LazyLock::new(|| policy(&TEMPLATE, "data: blob:"));
+/// In this order in the template; the last is what the script is told.
+const PLACES: [&str; 5] = ["{{price}}", "{{description}}", "{{network}}", "{{payee}}", "{{offer}}"];
+/// As much of a text as is shown: of the operator's descriptions all, and of a token's symbol what is one.
+const MOST_WORDS: usize = 500;
+const LONGEST_SYMBOL: usize = 24;
 
 /// Who asks, as far as headers tell.
 #[derive(Clone, Copy, Debug, Default)]
@@ -55,67 +59,89 @@ impl Visitor<'_> {
 #[must_use]
 pub fn paywall(config: &Config, terms: &Terms, challenge: &Challenge) -> Option<Page> {
     let required: Value = serde_json::from_slice(&STANDARD.decode(&challenge.header).ok()?).ok()?;
-    let offered = required.get("accepts")?.as_array()?;
-    let first = terms.requirements.iter().find(|requirement| offered.contains(&requirement.to_v2()))?;
-    let html = embed::fill(
-        TEMPLATE,
-        &[(STATIC, &in_words(terms, first)), (OFFER, &embed::json(&offer(config, terms, &required)))],
-    );
-    Some(Page { html: Cow::Owned(html), policy: &POLICY })
-}
+    let accepts = required.get("accepts")?.as_array()?;
+    let offered: Vec<&Requirement> = terms.requirements.iter().filter(|r| accepts.contains(&r.to_v2())).collect();
+    let first = *offered.first()?;
+    let asset = &first.asset;
+    let symbol: String = asset.symbol.chars().take(LONGEST_SYMBOL).collect();
+    let network = format!("{}, in {symbol}", chains::name(asset.network));
+    let description: String = terms.description.chars().take(MOST_WORDS).collect();
+    let page = |offer: &Value| {
+        let words = [&terms.price.to_string(), &description, &network, &first.pay_to.to_checksum(None)];
+        let [price, description, network, payee] = words.map(|text| embed::text(text));
+        let offer = embed::json(offer);
+        let filled = [&price, &description, &network, &payee, &offer].map(String::as_str);
+        let places: Vec<(&str, &str)> = PLACES.into_iter().zip(filled).collect();
+        embed::fill(&TEMPLATE, &places)
+    };
 
-/// What the page's script is told.
-fn offer(config: &Config, terms: &Terms, required: &Value) -> Value {
     // A key is taken here only where the route says what it pays.
     let credits = config.credits.as_ref().filter(|_| terms.credits.is_some());
     let packages: &[Package] = credits.map_or(&[], |credits| &credits.packages);
-    let sold = packages.iter().map(|package| {
-        json!({
-            "name": package.name,
-            "credits": package.credits,
-            "price": package.terms.price.to_string(),
-            "path": package.path(),
-        })
-    });
-    let requirements = terms.requirements.iter().chain(packages.iter().flat_map(|package| &package.terms.requirements));
-    let mut tokens: Vec<Value> = Vec::new();
-    for token in requirements.map(token) {
-        if !tokens.contains(&token) {
-            tokens.push(token);
-        }
-    }
-    json!({
-        "required": required,
+    let tokens = tokens(terms, &offered, packages);
+    let goods = packages.iter().map(
+        |package| json!({ "name": package.name, "credits": package.credits, "price": package.terms.price.to_string() }),
+    );
+    let mut offer = json!({
         "price": terms.price.to_string(),
-        "tokens": tokens,
+        "payTo": first.pay_to.to_checksum(None),
+        "seconds": first.max_timeout_seconds,
+        "flow": flow(first),
+        "extensions": { PAYMENT_IDENTIFIER: required.get("extensions").and_then(|known| known.get(PAYMENT_IDENTIFIER)) },
         "credits": credits.and(terms.credits),
-        "packages": sold.collect::<Vec<_>>(),
         "dashboard": config.credits.is_some().then_some("/dashboard"),
-    })
+        "purchase": packages.first().and_then(purchase),
+        "tokens": [], "packages": [], "more": usize::MAX,
+    });
+    // What there may be any number of is shown as far as the page stays small: a person needs one way to pay.
+    let mut room = MOST_BYTES.saturating_sub(page(&offer).len());
+    let all = tokens.len().saturating_add(packages.len());
+    let third = if packages.is_empty() { 0 } else { room / 3 };
+    room = room.saturating_sub(third);
+    let tokens = embed::as_many_as_fit(tokens, &mut room);
+    room = room.saturating_add(third);
+    let goods = embed::as_many_as_fit(goods, &mut room);
+    let left_out = all.saturating_sub(tokens.len()).saturating_sub(goods.len());
+    for (key, value) in [("tokens", json!(tokens)), ("packages", json!(goods)), ("more", json!(left_out))] {
+        put(&mut offer, key, value);
+    }
+    Some(Page { html: Cow::Owned(page(&offer)), policy: &POLICY, links: challenge.links.clone() })
 }
 
-/// A token and where it lives, as people and wallets know them.
-fn token(requirement: &Requirement) -> Value {
-    let asset = &requirement.asset;
-    json!({
-        "network": asset.network.to_string(),
-        "asset": asset.address.to_checksum(None),
-        "symbol": asset.symbol,
-        "decimals": asset.decimals,
-        "chain": chains::described(asset.network),
-    })
+/// What all packages have in common: they are sold on the same terms but for their price.
+fn purchase(package: &Package) -> Option<Value> {
+    let any = package.terms.requirements.first()?;
+    let pay_to = any.pay_to.to_checksum(None);
+    Some(json!({ "path": BUY_PREFIX, "payTo": pay_to, "seconds": any.max_timeout_seconds, "flow": flow(any) }))
 }
 
-/// For whom the script does not run.
-fn in_words(terms: &Terms, requirement: &Requirement) -> String {
+fn flow(requirement: &Requirement) -> Option<&'static str> {
+    (requirement.flow == Flow::Upfront).then_some("upfront")
+}
+
+/// What can be paid in, the answer's ways first; where that is not for both the answer and packages, for which.
+fn tokens(terms: &Terms, offered: &[&Requirement], packages: &[Package]) -> Vec<Value> {
+    let has = |list: &[Requirement], wanted: &Requirement| list.iter().any(|one| one.asset == wanted.asset);
+    let sold: &[Requirement] = packages.first().map_or(&[], |package| &package.terms.requirements);
+    let of_answer = offered.iter().map(|r| (*r, (!sold.is_empty() && !has(sold, r)).then_some("answer")));
+    // What the answer could be paid in, and is not offered, nobody settles now.
+    let of_packages = sold.iter().filter(|r| !has(&terms.requirements, r)).map(|r| (r, Some("packages")));
+    of_answer.chain(of_packages).map(|(requirement, only)| token(requirement, only)).collect()
+}
+
+/// A token and where it lives, as people, wallets and signatures know them.
+fn token(requirement: &Requirement, only: Option<&str>) -> Value {
     let asset = &requirement.asset;
-    format!(
-        "<p><strong>{}</strong> in {} on {} for one answer.</p><p>{}</p>",
-        embed::text(&terms.price.to_string()),
-        embed::text(&asset.symbol),
-        embed::text(&chains::name(asset.network)),
-        embed::text(&terms.description),
-    )
+    let mut token = chains::described(asset.network);
+    token.extend([
+        ("asset".to_owned(), asset.address.to_checksum(None).into()),
+        ("name".to_owned(), asset.name.as_ref().into()),
+        ("version".to_owned(), asset.version.as_ref().into()),
+        ("symbol".to_owned(), asset.symbol.as_ref().into()),
+        ("decimals".to_owned(), asset.decimals.into()),
+    ]);
+    token.extend(only.map(|only| ("only".to_owned(), only.into())));
+    token.into()
 }
 
 #[cfg(test)]

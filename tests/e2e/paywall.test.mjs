@@ -1,19 +1,24 @@
 // A priced URL opened in a real browser: what it says, and that a person's wallet pays through it once, whatever gets lost.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { call, challengeOf, decode, NETWORK, startStack, until, USDC } from './helpers.mjs';
+import { promisify } from 'node:util';
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts';
+import { call, challengeOf, decode, encode, NETWORK, startStack, until, USDC } from './helpers.mjs';
 import { assertAccessible, assertSelfContained, fits, openPage as openQuietPage, shoot, text } from './pages.mjs';
 import { callsAbout, faultsByPayer } from './payers.mjs';
 import { startBrowser } from './stack/browser.mjs';
 import { serve } from './stack/http.mjs';
-import { stopEverything } from './stack/processes.mjs';
+import { freshDirectory, stopEverything } from './stack/processes.mjs';
 import { injectWallet } from './stack/wallet.mjs';
 import { startWorker } from './stack/worker.mjs';
 
 const PRICE = 1000n;
+const OTHER = '0x857b06519E91e3A54538791bDbb0E22373e36b66';
 const HOSTILE = '</script><img src=x onerror=alert(1)><!-- {{offer}} & " \' \u2028';
 const BROWSER = { accept: 'text/html,application/xhtml+xml,*/*;q=0.8', 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64)' };
 const PNG = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
@@ -55,6 +60,7 @@ const vars = (more) => stack.vars({
     'GET /later/*': { price: '$0.001', settle: 'deferred', max_exposure: '$0.01' },
     'GET /hostile/*': { price: '$0.001', description: HOSTILE },
     'GET /dear': { price: '$0.4', credits: 2 },
+    'GET /others': { price: '$0.4', credits: 2, pay_to: OTHER },
   },
   ...more,
 });
@@ -78,7 +84,7 @@ async function visit(path, { amount = 1_500_000n, wallet: options, without = fal
   const page = await openQuietPage(browser, origin, more);
   const wallet = without ? undefined : await injectWallet(page, { account: buyer, chain, ...options });
   const response = await page.goto(origin + path);
-  await page.locator('#sections').waitFor();
+  await page.locator('#aside').waitFor();
   return { buyer, page, wallet, response };
 }
 
@@ -102,6 +108,7 @@ async function assertPaidOnce({ buyer, page, wallet }, price = PRICE) {
 test('a person opens the URL, connects, pays, and sees the answer', async () => {
   const visitor = await visit('/weather/lisbon?units=c');
   const { buyer, page, wallet, response } = visitor;
+  const sent = watched(page);
   const before = await chain.balanceOf(stack.seller);
   assert.equal(response.status(), 402);
   assert.equal(await text(page, '#price'), '$0.001');
@@ -114,8 +121,16 @@ test('a person opens the URL, connects, pays, and sees the answer', async () => 
   await assertAccessible(page, 'the fresh page');
   await shoot(page, 'paywall');
 
+  let sign;
+  wallet.hold = (method) => (method === SIGN ? new Promise((done) => (sign = done)) : undefined);
   await payButton(page).click();
+  await page.getByText(`The wallet asks you to sign 0.001 USDC to ${stack.seller}.`).waitFor();
+  await until('the wallet to be asked', () => sign);
+  await assertAccessible(page, 'signing');
+  wallet.hold = undefined;
+  sign();
   await answered(page);
+  assert.deepEqual(decode(sent[0]).accepted, decode((await response.allHeaders())['payment-required']).accepts[0]);
   assert.equal(await text(page, '#text'), JSON.stringify({ city: 'lisbon', celsius: 21 }, null, 2));
   assert.deepEqual(wallet.calls.map(({ method }) => method), ['eth_requestAccounts', 'eth_chainId', 'eth_call', SIGN]);
   await assertPaidOnce(visitor);
@@ -162,8 +177,8 @@ test('the page as it is served: the same 402, small, and under its own policy', 
   const program = await call(worker.url, '/weather/lisbon');
   const told = decode(response.headers['payment-required']);
   assert.deepEqual(told.accepts, decode(program.headers['payment-required']).accepts);
-  const [, data] = response.text.match(/id="offer">(.*?)<\/script>/s);
-  assert.deepEqual(JSON.parse(data).required, told);
+  assert.ok(program.headers.link.includes('service-desc'), program.headers.link);
+  assert.equal(response.headers.link, program.headers.link);
 
   const head = await call(worker.url, '/weather/lisbon', { method: 'HEAD', headers: BROWSER });
   assert.equal(head.status, 402);
@@ -230,10 +245,24 @@ test('without a wallet the page says so, and how a program pays', async () => {
   assert.equal(execFileSync('bash', ['-c', `curl() { printf %s "$2"; }; ${curl}`], { encoding: 'utf8' }), url);
   const literal = (await text(page, '#node')).match(/await pay\((".*")\);/)[1];
   assert.equal(JSON.parse(literal), url);
+  await assertAccessible(page, 'no wallet');
   await page.getByRole('link', { name: 'a program' }).click();
   assert.equal(await page.evaluate(() => document.activeElement.id), 'h-program');
   await shoot(page, 'paywall-no-wallet');
   await page.finish();
+});
+
+test('the JavaScript that the page shows pays, as it is', async () => {
+  const { page } = await visit("/weather/lisbon?note=it's", { without: true });
+  const source = join(freshDirectory('paywall-sample'), 'sample.mjs');
+  writeFileSync(source, await text(page, '#node'));
+  await page.finish();
+  const PRIVATE_KEY = generatePrivateKey();
+  const buyer = privateKeyToAccount(PRIVATE_KEY);
+  await chain.mint(buyer.address, PRICE);
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [source], { env: { ...process.env, PRIVATE_KEY }, timeout: 60_000 });
+  assert.equal(stdout, '200 {"city":"lisbon","celsius":21}\n', stderr);
+  assert.deepEqual((await transfersOf(buyer)).map(({ value }) => value), [PRICE]);
 });
 
 test('the lines for programs can be copied', async () => {
@@ -280,6 +309,7 @@ for (const [method, chainId] of [['eth_requestAccounts', 84532], ['wallet_switch
     assert.match(await text(page, '#problem'), /Nothing was signed and nothing was paid/);
     assert.deepEqual([sent, await storage(page)], [[], []]);
     assert.equal((await transfersOf(buyer)).length, 0);
+    if (method === SIGN) await assertAccessible(page, 'declined');
     wallet.allow(method);
     wallet.calls.length = 0;
     await payButton(page).click();
@@ -309,6 +339,7 @@ test('too little money: nothing is signed, and it says how much is there', async
   await problem(page, 'Too little USDC in the wallet');
   assert.match(await text(page, '#problem'), /It has 0\.0004 USDC on Base Sepolia, and 0\.001 USDC are needed/);
   assert.deepEqual([wallet.count(SIGN), sent], [0, []]);
+  await assertAccessible(page, 'too little');
   await shoot(page, 'paywall-too-little');
   await chain.mint(buyer.address, 600n);
   await payButton(page).click();
@@ -376,6 +407,7 @@ test('closed in the middle and opened again: the same payment is offered, not an
   open();
   await page.getByRole('heading', { name: 'A payment is under way' }).waitFor();
   assert.equal(await page.locator('#pay').isVisible(), false);
+  await assertAccessible(page, 'reloaded');
   await shoot(page, 'paywall-reloaded');
   await button(page, 'Ask again with the same payment').click();
   await answered(page);
@@ -515,11 +547,15 @@ test('a hostile description is text, with a script and without', async () => {
       dialog.dismiss();
     });
     await page.goto(`${origin}/hostile/x`);
-    if (javaScriptEnabled) assert.equal(await text(page, '#description'), HOSTILE);
-    else {
-      assert.ok((await text(page, 'noscript')).includes(HOSTILE));
-      assert.match(await text(page, 'noscript'), /\$0\.001 in USDC on Base Sepolia for one answer/);
+    assert.equal(await text(page, '#description'), HOSTILE);
+    assert.equal(await text(page, '#price'), '$0.001');
+    assert.equal(await text(page, '#network'), 'Base Sepolia, in USDC');
+    assert.equal(await page.locator('#description').isVisible(), true);
+    assert.equal(await page.locator('#pay').isVisible(), javaScriptEnabled);
+    if (!javaScriptEnabled) {
       assert.equal(await page.locator('noscript p').first().isVisible(), true);
+      await fits(page, 'without a script');
+      await shoot(page, 'paywall-without-a-script');
     }
     assert.equal(await page.locator('img').count(), 0);
     assert.equal(alarmed, false);
@@ -558,10 +594,46 @@ test('credits instead: a key for many calls, and the answer with it', async () =
   await enter(key);
   await problem(later.page, 'Too few credits');
   assert.match(await text(later.page, '#problem'), /1 left, and 2 are needed/);
+  await assertAccessible(later.page, 'a problem with a key');
   await enter('e402_test_00');
   await problem(later.page, 'This is no key of this service');
   assert.deepEqual(later.page.asked.filter((url) => url.includes(key)), []);
   await later.page.finish({ allowed: [[402, '/dear'], [401, '/dear']] });
+});
+
+test('a package is shown with what it asks for itself, and nothing else is signed for it', async () => {
+  const { page, wallet, buyer } = await visit('/others');
+  const shown = async () => [await text(page, '#payee'), await page.locator('#wallets button').textContent()];
+  assert.deepEqual(await shown(), [OTHER, 'Pay $0.4 with Test Wallet']);
+  await page.getByLabel(/^small: 5 credits/).check();
+  assert.deepEqual(await shown(), [stack.seller, 'Pay $1 with Test Wallet']);
+  await page.getByLabel(/^This answer, once/).check();
+  assert.deepEqual(await shown(), [OTHER, 'Pay $0.4 with Test Wallet']);
+  await page.getByLabel(/^small: 5 credits/).check();
+  const path = '**/api/buy-credits/small';
+  for (const change of [
+    { amount: '1000001' }, { amount: '999999' }, { payTo: OTHER }, { asset: OTHER }, { network: 'eip155:8453' }, { scheme: 'upto' },
+    { extra: { name: 'Coin', version: '2' } },
+  ]) {
+    const other = async (route) => {
+      const response = await route.fetch();
+      const told = decode(response.headers()['payment-required']);
+      told.accepts = told.accepts.map((entry) => ({ ...entry, ...change }));
+      return route.fulfill({ response, headers: { ...response.headers(), 'payment-required': encode(told) } });
+    };
+    await page.route(path, other);
+    await payButton(page, '$1').click();
+    await problem(page, 'The service asks for something else now');
+    assert.match(await text(page, '#problem'), new RegExp(`showed 1 USDC on Base Sepolia to ${stack.seller}.*Nothing was signed`));
+    assert.equal(wallet.count(SIGN), 0, JSON.stringify(change));
+    await page.unroute(path, other);
+    await button(page, 'Pay $1 with Test Wallet').waitFor();
+    await page.locator('#problem').evaluate((node) => (node.hidden = true));
+  }
+  await payButton(page, '$1').click();
+  await page.getByRole('heading', { name: '5 credits' }).waitFor();
+  assert.deepEqual((await transfersOf(buyer)).map(({ value }) => value), [1_000_000n]);
+  await page.finish({ allowed: [[402, '/api/buy-credits/small']] });
 });
 
 test('a purchase whose answer is lost: the same payment has its key said', async () => {
@@ -618,7 +690,10 @@ test('of several tokens one is chosen, and packages are paid in the same', async
     assert.equal(wallet.calls.at(-1).params[0].to, coin.address);
   }
   assert.equal(wallet.count(SIGN), 0);
-  await way.selectOption({ label: '0.001 USDC on Base Sepolia' });
+  // The package's own price, and what is chosen stays chosen.
+  assert.deepEqual(await way.locator('option').allTextContents(), ['0.2 USDC on Base Sepolia', '0.2 COIN on Base Sepolia']);
+  assert.equal(await way.locator('option:checked').textContent(), '0.2 COIN on Base Sepolia');
+  await way.selectOption({ label: '0.2 USDC on Base Sepolia' });
   await page.locator('#wallets button').click();
   await page.getByRole('heading', { name: '1 credit' }).waitFor();
   await button(page, 'Get the answer with this key').click();
@@ -647,14 +722,61 @@ test('on phones, in light and in dark: nothing sticks out, and axe finds nothing
   }
 });
 
+test('much to say: the price stays readable, and both pages small', async () => {
+  const money = '\u{1f4b8}'.repeat(500);
+  const coins = Array.from({ length: 7 }, (_, n) => ({
+    network: NETWORK, address: `0x${String(n + 1).padStart(40, '0')}`, name: 'Coin', version: '1', decimals: 18, symbol: `COIN${n}`,
+  }));
+  const input = { query: { words: { type: 'string', description: '<&>'.repeat(1_000) } } };
+  const many = Array.from({ length: 150 }, (_, n) => [`GET /route-${n}`, { price: '$0.001', description: `<&> ${money.slice(0, 100)}` }]);
+  const other = await startWorker({
+    vars: vars({
+      ASSETS: coins, DISCOVERY: { landing: true, manifest: true }, SERVICE: { name: 'Weather', description: money },
+      ROUTES: { 'GET /weather/*': { price: '$0.001', description: money, mime_type: 'application/json', input }, ...Object.fromEntries(many) },
+      PACKAGES: { small: { price: '$1', credits: 5 }, large: { price: '$9', credits: 50 }, vast: { price: '$80', credits: 500 } },
+    }),
+    secrets: { KEY_SECRET: 'a-secret-of-32-characters-or-so-' },
+  });
+  const target = `/weather/lisbon?q=${'%F0%9F%92%B8'.repeat(160)}`;
+  // Node's own client, with its 16 KB for all headers.
+  for (const headers of [{}, BROWSER]) {
+    const response = await fetch(other.url + target, { headers });
+    assert.equal(response.status, 402);
+    assert.equal(decode(response.headers.get('payment-required')).accepts.length, 8);
+    const { length } = Buffer.from(await response.arrayBuffer());
+    if (headers === BROWSER) assert.ok(length <= 40_960, `${length} bytes`);
+  }
+  const page = await openQuietPage(browser, new URL(other.url).origin, { width: 390 });
+  await page.goto(other.url + target);
+  await page.locator('#aside').waitFor();
+  assert.equal(await page.getByLabel('Pay in').locator('option').count(), 8);
+  assert.equal(await page.locator('#goods label').count(), 4);
+  assert.equal(await page.locator('#more').isVisible(), false);
+  await fits(page, 'much to say');
+  await assertAccessible(page, 'much to say');
+  await page.finish();
+
+  const landing = await call(other.url, '/', { headers: BROWSER });
+  assert.equal(landing.status, 200, landing.text);
+  assert.ok(landing.body.length <= 40_960, `${landing.body.length} bytes`);
+  const [, more, path] = landing.text.match(/And (\d+) more: <a href="([^"]+)"/);
+  assert.equal(landing.text.match(/<code>GET \//g).length + Number(more), 151);
+  const rest = await call(other.url, path);
+  assert.equal(rest.json().resources.length, 151);
+});
+
 test('the landing page lists what is for sale', async () => {
   const other = await startWorker({
-    vars: vars({ DISCOVERY: { landing: true }, PACKAGES: { small: { price: '$1', credits: 5 } } }),
+    vars: vars({
+      DISCOVERY: { landing: true }, PACKAGES: { small: { price: '$1', credits: 5 } },
+      MCP: 'origin:/mcp', TOOLS: { search: { price: '$0.01', description: 'Finds a city.' }, '*': '$0.02' },
+    }),
     secrets: { KEY_SECRET: 'a-secret-of-32-characters-or-so-' },
   });
   const served = await call(other.url, '/', { headers: BROWSER });
   assert.match(served.headers['content-type'], /^text\/html/);
   assert.equal(served.status, 200, served.text);
+  assertSelfContained(served, { scripts: 0 });
   for (const [width, colorScheme] of [[320, 'light'], [1180, 'dark']]) {
     const page = await openQuietPage(browser, new URL(other.url).origin, { width, colorScheme });
     await page.goto(`${other.url}/`);
@@ -662,12 +784,13 @@ test('the landing page lists what is for sale', async () => {
     assert.ok((await text(page, '#resources')).includes(HOSTILE));
     assert.equal(await page.locator('img').count(), 0);
     assert.match(await text(page, '#packages'), /small\$15 credits/);
+    assert.match(await text(page, '#tools'), /search\$0\.01Finds a city\.any other tool\$0\.02/);
     assert.ok((await page.locator('#documents a').count()) > 0);
     await fits(page, `${width} px`);
     await assertAccessible(page, `the landing page, ${colorScheme}`);
     await shoot(page, `landing-${width}-${colorScheme}`);
     await page.getByRole('link', { name: /^Try it: GET/ }).first().click();
-    await page.locator('#sections').waitFor();
+    await page.locator('#aside').waitFor();
     assert.match(await page.title(), /^\$/);
     await page.finish();
   }
