@@ -69,7 +69,8 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
             let support = supported::current(visit.config, visit.env, visit.context).await;
             let catalogue = Catalogue::new(visit.config, &support, &facts.base);
             if is_landing {
-                return Some(respond::page(&pages::landing(&index::manifest(&catalogue))));
+                let page = pages::landing(&index::manifest(&catalogue));
+                return Some(respond::page(&pages::Page { links, ..page }));
             }
             let text = text_of(visit, &catalogue, placement.document).await?;
             keep(&TEXTS, MOST_TEXTS, key, text.clone(), FRESH_SECONDS);

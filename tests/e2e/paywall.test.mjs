@@ -777,6 +777,7 @@ test('the landing page lists what is for sale', async () => {
   assert.match(served.headers['content-type'], /^text\/html/);
   assert.equal(served.status, 200, served.text);
   assertSelfContained(served, { scripts: 0 });
+  assert.ok(served.headers.link.includes('service-desc'), 'a program that lands here is led on');
   for (const [width, colorScheme] of [[320, 'light'], [1180, 'dark']]) {
     const page = await openQuietPage(browser, new URL(other.url).origin, { width, colorScheme });
     await page.goto(`${other.url}/`);
