@@ -348,6 +348,10 @@ mod tests {
         ] {
             assert!(!is_no_call(call.as_bytes()), "{call}");
         }
+        // UTF-16, in either order, with its mark and without.
+        for call in [&b"\0{\0\"\0m"[..], b"{\0\"\0", b"\xFE\xFF\0{\0\"", b"\xFF\xFE{\0\"\0"] {
+            assert!(!is_no_call(call), "{call:?}");
+        }
     }
 
     #[test]
