@@ -74,6 +74,7 @@ impl Tools {
             Some(route) if self.place(path) == Place::Below => {
                 route.terms.is_none() && !route.pattern.is_below(&self.segments)
             }
+            // What names everything names no path. (Where it has a price, the configuration is refused.)
             Some(route) => route.terms.is_none() && route.pattern.is_everything(),
             None => unrouted == Unrouted::Pass,
         }
@@ -149,6 +150,15 @@ pub(super) fn tools(
             "prices the path of the MCP server: every message would cost, and TOOLS would be for nothing",
             "remove the route, or MCP",
         );
+    }
+    if tools.iter().any(|(_, terms)| terms.is_some()) {
+        for route in routes.iter().filter(|route| route.terms.is_some() && route.pattern.is_everything()) {
+            mistakes.add(
+                format!("ROUTES.{:?}", route.pattern.as_str()),
+                "prices everything: where the server listens at another path as well, its tools would cost this, and not their own",
+                "name what is sold by its paths, and set DEFAULT = \"deny\" for the rest",
+            );
+        }
     }
     Some(Tools { path: at.0, tools, segments })
 }

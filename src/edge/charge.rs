@@ -20,11 +20,6 @@ use serde_json::json;
 use web_sys::Response;
 use worker::Result;
 
-/// So often one payment has the origin work on a call that it does not end in time.
-const MOST_RUNS: u32 = 5;
-/// The same where the next call may be another.
-const MOST_RUNS_OF_ANYTHING: u32 = 2;
-
 /// What becomes of an answer whose buyer is not there to hear it. Without an end to it one payment would have the origin
 /// work as often as somebody hangs up.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -246,19 +241,11 @@ impl<'a> Sale<'a> {
                 failure.release(self.settled(movement))
             }
             Err(problem) => {
-                // A buyer can make silence, too, by what it asks for or by ending its session.
-                let over = problem.code == Code::OriginTimeout && claim.runs() >= self.most_runs();
-                let event = if over { Event::Answered(movement.clone()) } else { Event::StillOwed };
-                claim.record(event).await;
+                // Of a body that streams, the buyer may have broken the connection itself.
+                let nothing = problem.code == Code::OriginUnreachable && matches!(self.content, Content::Known(_));
+                claim.record(if nothing { Event::NothingRan } else { Event::StillOwed }).await;
                 self.refuse(problem, self.settled(movement))
             }
-        }
-    }
-
-    const fn most_runs(&self) -> u32 {
-        match self.content {
-            Content::Known(_) => MOST_RUNS,
-            Content::Unknown => MOST_RUNS_OF_ANYTHING,
         }
     }
 

@@ -209,12 +209,6 @@ impl Granted {
         }
     }
 
-    /// How often the origin has been asked for this payment, at most, this time included: an answer that was owed again
-    /// counts two attempts.
-    pub(super) const fn runs(&self) -> u32 {
-        self.attempt.div_ceil(2)
-    }
-
     /// Whether there is still time to settle under this claim. Once its lease is over somebody else may hold it, and
     /// two settlements of one authorization would race.
     pub(super) fn may_still_settle(&self) -> bool {

@@ -3,6 +3,7 @@
 use super::debts::Debt;
 use super::origin::{Call, NoAnswer, Outgoing, bodiless, paid_headers, rebuilt};
 use super::purchase::Purchase;
+use super::replay::Unread;
 use super::sale::Sale;
 use super::{log, replay, respond};
 use crate::http::headers::Passage;
@@ -165,10 +166,12 @@ impl Served {
             return Ok(());
         }
         let bytes = match self.body.take() {
-            Some(body) if !empty => replay::read(body, seconds).await.ok_or_else(|| {
-                log::failure("origin", "the answer's body broke off");
-                Problem::from(Code::OriginUnreachable)
-            })?,
+            Some(body) if !empty => {
+                replay::read_until(body, replay::MOST_BYTES, seconds, |_| false).await.map_err(|why| {
+                    log::failure("origin", &format!("the answer's body: {why:?}"));
+                    Problem::from(if why == Unread::TooSlow { Code::OriginTimeout } else { Code::AnswerBroken })
+                })?
+            }
             _ => Uint8Array::new_with_length(0),
         };
         self.in_hand = Some(bytes);

@@ -2,6 +2,7 @@
 
 use super::{respond, within};
 use crate::gate::Charge;
+use crate::http::multipart;
 use crate::http::problem::{Code, Problem};
 use crate::ledger::messages::{Identified, StoredAnswer};
 use alloy_primitives::{B256, keccak256};
@@ -60,11 +61,11 @@ pub(super) struct Read {
 pub(super) async fn identify(charge: &Charge<'_>, request: &Request) -> std::result::Result<Read, Problem> {
     let id = charge.payment.identifier.clone();
     let unread = |content| Read { identified: None, content, body: None };
-    let stream = match request.body() {
-        // Theirs says nothing (RFC 9110, 9.3.1), and no request can be made anew with one.
-        Some(_) if matches!(request.method().as_str(), "GET" | "HEAD") => None,
-        stream => stream,
-    };
+    let stream = request.body();
+    // Theirs says nothing (RFC 9110, 9.3.1), and no request can be made anew with one; but the origin gets it.
+    if stream.is_some() && matches!(request.method().as_str(), "GET" | "HEAD") {
+        return Ok(Read { identified: id.map(|id| identified(charge, id, &[])), ..unread(Content::Unknown) });
+    }
     let Some(stream) = stream else {
         return Ok(Read { identified: id.map(|id| identified(charge, id, &[])), ..unread(Content::of(&[])) });
     };
@@ -75,7 +76,8 @@ pub(super) async fn identify(charge: &Charge<'_>, request: &Request) -> std::res
     let body = read_up_to(stream, MOST_BODY_BYTES, BODY_SECONDS).await.ok_or(Problem::from(Code::BodyTooLarge))?;
     let bytes = body.to_vec();
     let identified = id.map(|id| identified(charge, id, &bytes));
-    Ok(Read { identified, content: Content::of(&bytes), body: Some(body) })
+    let kind = request.headers().get("content-type").ok().flatten().unwrap_or_default();
+    Ok(Read { identified, content: Content::of(&multipart::unbound(&kind, bytes)), body: Some(body) })
 }
 
 /// The same for what is not the request's own body: the call of a tool.

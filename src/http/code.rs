@@ -67,7 +67,7 @@ pub enum Code {
     OriginTimeout,
     /// A tool's answer is too long for a result.
     AnswerTooLarge,
-    /// A tool's answer began, and is none.
+    /// An answer began, and is none.
     AnswerBroken,
     /// The configuration has mistakes: nothing is sold, nothing is free.
     NotConfigured,

@@ -3,6 +3,7 @@
 mod code;
 pub mod cors;
 pub mod headers;
+pub mod multipart;
 pub mod path;
 pub mod problem;
 pub mod redirect;

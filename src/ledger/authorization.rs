@@ -191,6 +191,8 @@ pub enum Event {
     Abandon,
     /// A paid answer could not be had, or was not released after all, says the one who alone could: it is owed.
     StillOwed,
+    /// The same, and the origin cannot have worked on it: this time does not count.
+    NothingRan,
     /// Deferred: the answer was not released after all, says the one who alone could. Nothing is collected for it; where
     /// that has begun already, it is [`Event::StillOwed`].
     TakeBack,
@@ -262,7 +264,9 @@ impl Event {
             Self::StartCollecting { .. } => rule(&[Due, Failed], Settling, false, Some(true)),
             Self::Fail { .. } => rule(&[Settling, Unknown, Failed], Failed, false, Some(true)),
             Self::Abandon => rule(&[Settling], Unknown, false, None),
-            Self::StillOwed => Rule { to: None, ..rule(&[Settling, Unknown, Settled], Settled, true, None) },
+            Self::StillOwed | Self::NothingRan => {
+                Rule { to: None, ..rule(&[Settling, Unknown, Settled], Settled, true, None) }
+            }
             Self::TakeBack => rule(&[Claimed, Due, Failed], Released, true, None),
             Self::LetGo { .. } => rule(&[Failed], Failed, false, Some(true)),
             Self::Reserve { .. } => Rule { lease_over: true, ..rule(&[Failed], Failed, false, Some(true)) },

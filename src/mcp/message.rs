@@ -4,9 +4,11 @@
 use super::PAYMENT;
 use crate::strict_json;
 use crate::x402::encode_header_text;
+use percent_encoding::percent_decode;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// What a client sends.
@@ -89,6 +91,8 @@ pub enum NoMessage {
     Batch,
     /// JSON, and no message.
     Malformed,
+    /// More values than are read.
+    Large,
 }
 
 impl NoMessage {
@@ -99,6 +103,7 @@ impl NoMessage {
             Self::Syntax => (-32_700, "the body is not JSON, or has a key twice"),
             Self::Batch => (-32_600, "send one message at a time"),
             Self::Malformed => (-32_600, "the body is not a JSON-RPC 2.0 message"),
+            Self::Large => (-32_600, "the message has over 50,000 values"),
         };
         json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } })
     }
@@ -109,6 +114,9 @@ impl NoMessage {
 /// # Errors
 /// [`NoMessage`].
 pub fn read(bytes: &[u8]) -> Result<Message, NoMessage> {
+    if is_large(bytes) {
+        return Err(NoMessage::Large);
+    }
     let message = match strict_json::parse(bytes).map_err(|_| NoMessage::Syntax)? {
         Value::Object(message) => message,
         Value::Array(_) => return Err(NoMessage::Batch),
@@ -138,35 +146,69 @@ pub fn read(bytes: &[u8]) -> Result<Message, NoMessage> {
     }
 }
 
-/// Whether nobody would take bytes for a call of a tool, or for several: they do not begin as JSON does, in whatever encoding,
-/// or are JSON in which what is called `method`, in any case, is another one.
+/// Whether nobody would take bytes for a call of a tool, or for several: the name of that method is not in them, in whatever
+/// dress, or they are JSON in which what is called `method`, in any case, is another one.
 #[must_use]
 pub fn is_no_call(bytes: &[u8]) -> bool {
-    let blank = |byte: &&u8| byte.is_ascii_whitespace() || matches!(byte, 0 | 0xEF | 0xBB | 0xBF | 0xFE | 0xFF);
-    if bytes.iter().find(|byte| !blank(byte)).is_none_or(|first| !matches!(first, b'{' | b'[')) {
+    if !may_name_a_call(bytes) {
         return true;
     }
     let plain = |value: &Value| match value {
         Value::Object(members) => {
             let mut methods = members.iter().filter(|(key, _)| key.to_uppercase().to_lowercase() == "method");
-            methods.all(|(_, method)| method.as_str().is_some_and(|method| !is_alike(method)))
+            methods.all(|(_, method)| !method.as_str().is_some_and(is_alike))
         }
         _ => true,
     };
-    match strict_json::parse(bytes) {
-        Ok(Value::Array(items)) => items.iter().all(plain),
-        Ok(value) => plain(&value),
-        Err(_) => false,
+    match if is_large(bytes) { None } else { strict_json::parse(bytes).ok() } {
+        Some(Value::Array(items)) => items.iter().all(plain),
+        Some(value) => plain(&value),
+        None => false,
     }
+}
+
+/// Whether a parser of JSON or of forms, tolerant of whatever stands before it, might read the method's name in it.
+fn may_name_a_call(bytes: &[u8]) -> bool {
+    // UTF-16 is ASCII with zeros.
+    let bytes: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+    let unescaped: Cow<'_, [u8]> = percent_decode(&bytes).into();
+    is_named_in(&bytes) || (unescaped != bytes && is_named_in(&unescaped))
+}
+
+fn is_named_in(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let mut parts = text.split("\\u");
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let code = part.get(..4).and_then(|digits| u32::from_str_radix(digits, 16).ok()).and_then(char::from_u32);
+        match code {
+            Some(character) => {
+                plain.push(character);
+                plain.push_str(part.get(4..).unwrap_or_default());
+            }
+            None => plain.push_str(part),
+        }
+    }
+    letters(&plain).contains(&letters(CALL))
 }
 
 /// The method by which a tool is called.
 pub const CALL: &str = "tools/call";
 
 fn is_alike(method: &str) -> bool {
-    let letters =
-        |text: &str| text.to_uppercase().to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect::<String>();
     letters(method) == letters(CALL)
+}
+
+fn letters(text: &str) -> String {
+    text.to_uppercase().to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// So many values a message has at most: each takes a hundred times its bytes once it is read, and an isolate has room for
+/// little more than one such megabyte.
+const MOST_VALUES: usize = 50_000;
+
+fn is_large(bytes: &[u8]) -> bool {
+    bytes.iter().filter(|byte| matches!(byte, b'{' | b'[' | b',')).count() > MOST_VALUES
 }
 
 /// A call of a tool.
@@ -324,34 +366,45 @@ mod tests {
         for none in [
             r#"{"topic":"x"}"#,
             r#"{"method":"card"}"#,
+            r#"{"method":{"code":"dhl"}}"#,
             r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#,
+            r#"{"method":"card","note":"as in tools/call"}"#,
+            r#"{"a":1,"a":2}"#,
+            "{",
             "[]",
             r#"[{"a":1},7]"#,
-            "7",
             "",
-            "a=1&method=tools/call",
+            "a=1&method=tools/list",
             "--b\r\n{",
-            "\u{1}{",
         ] {
             assert!(is_no_call(none.as_bytes()), "{none}");
         }
         for call in [
             r#"{"method":"tools/call"}"#,
             r#"{"Method":"Tools/Call "}"#,
-            r#"{"method":1}"#,
             r#"[{"a":1},{"m\u0065thod":"tools\/call"}]"#,
+            r#"{"method":"\u0074ools/call"}"#,
             r#"{"method":"card","METHOD":"tools/call"}"#,
+            r#"{"method":"card","method":"tools/call"}"#,
             "\u{feff} {\"method\":\"tools/call\"}",
-            "{\u{0}\"\u{0}m",
-            "{",
-            r#"{"a":1,"a":2}"#,
+            "/**/{\"method\":\"tools/call\"}",
+            ")]}'\n{\"method\":\"tool\u{17f}/call\"}",
+            "\u{3000}{\"method\":\"tools/call\"}",
+            "jsonrpc=2.0&id=1&method=tools/call&params[name]=search",
+            "method=%74ools%2Fcall",
+            "payload=%7B%22method%22%3A%22%5Cu0074ools%2Fcall%22%7D",
         ] {
             assert!(!is_no_call(call.as_bytes()), "{call}");
         }
         // UTF-16, in either order, with its mark and without.
-        for call in [&b"\0{\0\"\0m"[..], b"{\0\"\0", b"\xFE\xFF\0{\0\"", b"\xFF\xFE{\0\"\0"] {
-            assert!(!is_no_call(call), "{call:?}");
-        }
+        let wide = |text: &str, first: usize| -> Vec<u8> {
+            text.bytes().flat_map(|byte| if first == 0 { [0, byte] } else { [byte, 0] }).collect()
+        };
+        let call = r#"{"method":"tools/call"}"#;
+        assert!(!is_no_call(&wide(call, 0)) && !is_no_call(&wide(call, 1)));
+        assert!(!is_no_call(&[&b"\xFE\xFF"[..], &wide(call, 0)].concat()));
+        let many = format!("[{}{{\"method\":\"tools/list\"}},\"tools/call\"]", "{},".repeat(MOST_VALUES));
+        assert!(!is_no_call(many.as_bytes()) && matches!(read(many.as_bytes()), Err(NoMessage::Large)));
     }
 
     #[test]

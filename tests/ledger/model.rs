@@ -247,8 +247,8 @@ impl Model {
     /// An event was offered to the books, by a worker or by the alarm.
     pub fn recorded(&mut self, world: &World, key: &Key, attempt: u32, now: u64, event: &Event, applied: bool) {
         use Event::{
-            Answered, Fail, FoundSpent, LetGo, LostTrack, MakeGood, NeverSent, Paid, Refused, Release, Reserve, Serve,
-            Settled, StartCollecting, StartSettling, StillOwed, TakeBack,
+            Answered, Fail, FoundSpent, LetGo, LostTrack, MakeGood, NeverSent, NothingRan, Paid, Refused, Release,
+            Reserve, Serve, Settled, StartCollecting, StartSettling, StillOwed, TakeBack,
         };
         if !applied {
             let seen = self.of(payment_of(key));
@@ -272,6 +272,7 @@ impl Model {
             | Release
             | Serve
             | StillOwed
+            | NothingRan
             | TakeBack => attempt == seen.attempt,
             _ => true,
         };
@@ -295,7 +296,7 @@ impl Model {
                 (seen.begun, seen.failed) = (false, false);
                 (seen.marked, seen.held_until, seen.attempt) = (false, 0, seen.attempt + 1);
             }
-            StillOwed => {
+            StillOwed | NothingRan => {
                 right = seen.released == 0;
                 (seen.marked, seen.held_until, seen.attempt) = (false, now, seen.attempt + 1);
             }
@@ -337,7 +338,12 @@ impl Model {
     /// A command that would have given an answer back was lost, or one that takes it may arrive after that.
     pub fn lost(&mut self, key: &Key, event: &Event) {
         let held_back = SETTLED_UNHEARD_IS_EXCUSED && matches!(event, Event::Settled(_));
-        if held_back || matches!(event, Event::StillOwed | Event::TakeBack | Event::Answered(_) | Event::Serve) {
+        if held_back
+            || matches!(
+                event,
+                Event::StillOwed | Event::NothingRan | Event::TakeBack | Event::Answered(_) | Event::Serve
+            )
+        {
             self.of(payment_of(key)).excused = true;
         }
     }
@@ -524,7 +530,7 @@ pub fn lines(world: &World, object: usize) -> Vec<Line> {
     rows.unwrap().iter().map(line).collect()
 }
 
-pub const EVENTS: [&str; 19] = [
+pub const EVENTS: [&str; 20] = [
     "StartSettling",
     "Paid",
     "Settled",
@@ -540,6 +546,7 @@ pub const EVENTS: [&str; 19] = [
     "Fail",
     "Abandon",
     "StillOwed",
+    "NothingRan",
     "TakeBack",
     "Reserve",
     "LetGo",
@@ -563,6 +570,7 @@ const fn name(event: &Event) -> &'static str {
         Event::Fail { .. } => "Fail",
         Event::Abandon => "Abandon",
         Event::StillOwed => "StillOwed",
+        Event::NothingRan => "NothingRan",
         Event::TakeBack => "TakeBack",
         Event::Reserve { .. } => "Reserve",
         Event::LetGo { .. } => "LetGo",

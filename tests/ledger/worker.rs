@@ -248,7 +248,9 @@ impl Sale {
                 self.release(claim, movement).await
             }
             other => {
-                self.record(claim, Event::StillOwed).await;
+                // As the edge does where the origin cannot be reached.
+                let event = if other.is_err() { Event::NothingRan } else { Event::StillOwed };
+                self.record(claim, event).await;
                 failure(other)
             }
         }
@@ -373,7 +375,7 @@ impl Sale {
             payer: format!("0xP{object}"),
             pay_to: "0xS".to_owned(),
             binding: format!("{route:?}"),
-            content: None,
+            content: Some("the same body".to_owned()),
             mode: match (route, route.settle()) {
                 (Route::Debt { .. }, _) => Mode::Debt,
                 (_, Settle::After) => Mode::After,

@@ -20,23 +20,39 @@ use worker::Result;
 const RESUMES: &str = "last-event-id";
 
 pub(super) async fn answer(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {
-    let headers = Headers::new_with_headers(&visit.request.headers())?;
+    match not_resuming(visit.request)? {
+        Some(request) => gated(&Visit { request: &request, ..*visit }, tools, path).await,
+        None => gated(visit, tools, path).await,
+    }
+}
+
+/// The request without what resumes a stream, where it has that.
+fn not_resuming(request: &Request) -> Result<Option<Request>> {
+    let headers = Headers::new_with_headers(&request.headers())?;
     let resuming = named(&headers, RESUMES);
     if resuming.is_empty() {
-        return gated(visit, tools, path).await;
+        return Ok(None);
     }
     for name in resuming {
         headers.delete(&name)?;
     }
     let init = RequestInit::new();
     init.set_headers(&headers);
-    let request = Request::new_with_request_and_init(visit.request, &init)?;
-    gated(&Visit { request: &request, ..*visit }, tools, path).await
+    Ok(Some(Request::new_with_request_and_init(request, &init)?))
 }
 
 /// Elsewhere than at the server's path, where it may take messages or may be something else: what is no message passes.
 pub(super) async fn elsewhere(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result<Response> {
-    let Some(body) = visit.request.body() else { return visit.unpriced(Decision::PassThrough).await };
+    let Some(body) = visit.request.body() else {
+        let request = not_resuming(visit.request)?;
+        return Visit { request: request.as_ref().unwrap_or(visit.request), ..*visit }
+            .unpriced(Decision::PassThrough)
+            .await;
+    };
+    // It would have to be made anew once it was read, and no GET can be with a body.
+    if matches!(visit.facts.method.as_str(), "GET" | "HEAD") {
+        return rpc_refusal("a GET has no body here: its operator lets it through by naming the path as free");
+    }
     let Some(bytes) = replay::read_up_to(body, MOST_MESSAGE, replay::BODY_SECONDS).await else {
         return rpc_refusal(
             "the body broke off, or is over 1 MiB: its operator lets it through by naming the path as free",

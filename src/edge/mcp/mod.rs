@@ -72,9 +72,6 @@ pub(super) async fn answer(visit: &Visit<'_>) -> Option<Result<Response>> {
 /// Answers what is free, if it may be a message to an MCP server that has prices: what is free is free but for those.
 pub(super) async fn passing(visit: &Visit<'_>) -> Option<Result<Response>> {
     let tools = visit.config.tools.as_ref()?;
-    if matches!(visit.facts.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "DELETE") {
-        return None;
-    }
     let path = CanonicalPath::new(&visit.facts.path).ok()?;
     let route = visit.config.route(&visit.facts.method, &path).ok()?;
     if tools.reaches(&path, route, visit.config.unrouted) {
@@ -124,8 +121,9 @@ fn facts_of(facts: &Facts, tool: &ToolCall) -> Facts {
 
 /// What a call is, whoever asks again: its tool and its arguments.
 fn content_of(tool: &ToolCall) -> Vec<u8> {
-    // As JSON: joined by hand, two calls could be one text.
-    let arguments = serde_json::to_string(&tool.arguments).unwrap_or_default();
+    // As JSON: joined by hand, two calls could be one text. In one order and spacing: who makes a call again may write it anew.
+    let value = serde_json::to_value(&tool.arguments).unwrap_or_default();
+    let arguments = serde_json::to_string(&value).unwrap_or_default();
     keccak256(format!("{}\n{arguments}", tool.name)).to_vec()
 }
 

@@ -152,8 +152,8 @@ impl Code {
             Self::AnswerBroken => (
                 502,
                 "answer_broken",
-                "The tool's answer broke off, or is no answer to the call",
-                "look at x402/payment-response: without one nothing was charged, and the same payment may try again",
+                "The answer broke off, or is no answer to the call",
+                "look at the receipt: without one nothing was charged, and the same payment may try again",
             ),
             Self::NotConfigured => (
                 503,

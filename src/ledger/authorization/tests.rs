@@ -23,6 +23,7 @@ fn events() -> Vec<Event> {
         Event::Fail { reason: reason(), again_at: None },
         Event::Abandon,
         Event::StillOwed,
+        Event::NothingRan,
         Event::TakeBack,
         Event::Reserve { by: reason(), until: 1 },
         Event::LetGo { by: reason() },

@@ -1,6 +1,6 @@
 //! Who may have an authorization, and what for.
 
-use super::{Books, Found, KEEP_SECONDS, NEVER, listed};
+use super::{Books, Found, KEEP_SECONDS, MAY_RUN, NEVER, listed};
 use crate::ledger::authorization::{
     Denial, EXPOSED, FREE, FREE_AFTER_LEASE, IDENTIFIER_FREE, State, denial, forbids_challenge, may_claim_again,
     may_serve_owed,
@@ -48,7 +48,7 @@ fn statement() -> String {
              state = 'claimed', attempt = attempt + 1, lease_until = excluded.lease_until, mode = excluded.mode,
              value = excluded.value, facilitator = excluded.facilitator, settle_request = excluded.settle_request,
              valid_before = excluded.valid_before, pay_to = excluded.pay_to, reason = NULL, identifier = excluded.identifier,
-             purchase = excluded.purchase, guarded = excluded.guarded, content = excluded.content,
+             purchase = excluded.purchase, guarded = excluded.guarded, content = excluded.content, runs = 0,
              claimed_at = excluded.claimed_at, changed_at = excluded.changed_at
          WHERE binding = excluded.binding
              AND (state = '{free}' OR (state = '{leased}' AND lease_until <= excluded.claimed_at))
@@ -138,14 +138,14 @@ impl<S: Sql> Books<'_, S> {
     fn take_owed(&self, claim: &Claim) -> Result<Option<u32>, S::Error> {
         let (id, fingerprint) = id_of(claim.identified.as_ref());
         let rows = self.sql.run(
-            "UPDATE authorizations SET attempt = attempt + 1, lease_until = ?4, changed_at = ?5,
-                 identifier = coalesce(identifier, ?6)
+            &format!("UPDATE authorizations SET attempt = attempt + 1, lease_until = ?4, changed_at = ?5, runs = runs + 1,
+                 identifier = coalesce(identifier, ?6), content = coalesce(content, ?8)
              WHERE asset = ?1 AND nonce = ?2 AND binding = ?3 AND state = 'settled' AND answered = 0 AND lease_until <= ?5
                  AND (identifier = ?6 OR (identifier IS NULL AND guarded = 0))
-                 AND (content IS NULL OR content = ?8)
+                 AND (content IS NULL OR content = ?8) AND {MAY_RUN}
                  AND NOT EXISTS (SELECT 1 FROM identifiers
                                  WHERE id = ?6 AND NOT (asset = ?1 AND nonce = ?2 AND fingerprint = ?7))
-             RETURNING attempt",
+             RETURNING attempt"),
             &[
                 claim.key.asset.as_str().into(),
                 claim.key.nonce.as_str().into(),
@@ -186,6 +186,7 @@ impl<S: Sql> Books<'_, S> {
                 let why = match found.guarded {
                     true => Denial::Guarded,
                     false if other => Denial::OtherContent,
+                    false if found.is_worn_out => Denial::Used,
                     false => Denial::IdentifierTaken,
                 };
                 Ok(denied(why, Some(found), None))

@@ -57,7 +57,7 @@ const TABLES: [&str; 3] = [
 
 /// Columns that came later; objects that were made before them get them when they are opened. The defaults are right for
 /// what was in the books by then.
-const LATER: [(&str, &str); 13] = [
+const LATER: [(&str, &str); 14] = [
     ("mode", "TEXT NOT NULL DEFAULT 'after'"),
     ("network", "TEXT NOT NULL DEFAULT ''"),
     ("payer", "TEXT NOT NULL DEFAULT ''"),
@@ -77,6 +77,8 @@ const LATER: [(&str, &str); 13] = [
     ("guarded", "INTEGER NOT NULL DEFAULT 0"),
     // Of the body that it was claimed for: what is owed is owed to that.
     ("content", "TEXT"),
+    // How often the origin was asked for what is paid already, and may have worked on it.
+    ("runs", "INTEGER NOT NULL DEFAULT 0"),
 ];
 
 /// The books, over a database that holds one payer's on one network.
@@ -123,8 +125,11 @@ impl<'a, S: Sql> Books<'a, S> {
     /// Where an authorization stands towards a request.
     fn found(&self, key: &Key, binding: &str) -> Result<Option<Found>, S::Error> {
         let rows = self.sql.run(
-            "SELECT binding, state, answered, lease_until, reason, transaction_hash, evidence, guarded, content
-             FROM authorizations WHERE asset = ?1 AND nonce = ?2",
+            &format!(
+                "SELECT binding, state, answered, lease_until, reason, transaction_hash, evidence, guarded, content,
+                 NOT {MAY_RUN}
+             FROM authorizations WHERE asset = ?1 AND nonce = ?2"
+            ),
             &[key.asset.as_str().into(), key.nonce.as_str().into()],
         )?;
         Ok(rows.first().map(|row| Found {
@@ -139,6 +144,7 @@ impl<'a, S: Sql> Books<'a, S> {
             movement: movement(row, 5, 6),
             guarded: row.number(7) != 0,
             content: row.optional_text(8),
+            is_worn_out: row.number(9) != 0,
         }))
     }
 }
@@ -149,6 +155,7 @@ struct Found {
     movement: Option<Movement>,
     guarded: bool,
     content: Option<String>,
+    is_worn_out: bool,
 }
 
 /// The money's movement in a row, once its evidence is noted.
@@ -156,6 +163,10 @@ fn movement(row: &Row, transaction: usize, evidence: usize) -> Option<Movement> 
     let evidence = Evidence::from_stored(&row.text(evidence))?;
     Some(Movement { transaction: row.optional_text(transaction), evidence })
 }
+
+/// Whether the origin may be asked once more for what is paid: a buyer can see to it that a call never ends. Fewer times where
+/// the next call may be another; as often as it takes where no call is bought.
+const MAY_RUN: &str = "(purchase IS NOT NULL OR mode = 'debt' OR runs < CASE WHEN content IS NULL THEN 2 ELSE 5 END)";
 
 /// States as an SQL list.
 fn listed(states: &[State]) -> String {

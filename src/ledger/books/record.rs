@@ -57,7 +57,7 @@ fn note(event: &Event, now: u64) -> Note {
             Note { lease_until: Some(until), keep_again_at: true, reserved_by: Some(by), ..note }
         }
         Event::Abandon => Note { lost: true, again_at: Some(now), ..note },
-        Event::StillOwed => Note { lease_until: Some(now), keep_again_at: true, ..note },
+        Event::StillOwed | Event::NothingRan => Note { lease_until: Some(now), keep_again_at: true, ..note },
         Event::MakeGood { transaction } => Note { transaction: Some(transaction), ..note },
         Event::Lapse | Event::Release | Event::NeverSent | Event::TakeBack => note,
     }
@@ -88,10 +88,11 @@ impl<S: Sql> Books<'_, S> {
 
     fn apply(&self, key: &Key, attempt: u32, now: u64, event: &Event, rule: Rule) -> Result<bool, S::Error> {
         let note = note(event, now);
+        let not_heard = matches!(event, Event::StillOwed | Event::NothingRan | Event::TakeBack);
         let statement = format!(
             "UPDATE authorizations SET state = {to}, changed_at = ?4,
                  transaction_hash = coalesce(?5, transaction_hash), evidence = coalesce(?6, evidence),
-                 reason = coalesce(?7, reason), answered = CASE WHEN {unanswered} THEN 0 ELSE answered OR ?8 END, attempt = attempt + {stale}, lost = lost OR ?9, tries = tries + ?10,
+                 reason = coalesce(?7, reason), answered = CASE WHEN {unanswered} THEN 0 ELSE answered OR ?8 END, attempt = attempt + {stale}, runs = {runs}, lost = lost OR ?9, tries = tries + ?10,
                  lease_until = coalesce(?11, lease_until), again_at = CASE WHEN ?13 THEN again_at ELSE ?12 END, facilitator = coalesce(?14, facilitator), reserved_by = coalesce(?15, reserved_by),
                  settle_request = CASE WHEN {to} IN ({over}) THEN '' ELSE settle_request END
              WHERE asset = ?1 AND nonce = ?2 AND (attempt = ?3 OR {any_attempt}) AND state IN ({from}){answered}{lease}{owner}
@@ -102,8 +103,13 @@ impl<S: Sql> Books<'_, S> {
             to = rule.to.map_or_else(|| "state".to_owned(), |to| format!("'{}'", to.as_str())),
             over = listed(&OVER),
             // What the same Worker said before and arrives only now is stale from here on.
-            stale = u8::from(matches!(event, Event::StillOwed | Event::TakeBack)),
-            unanswered = u8::from(matches!(event, Event::StillOwed | Event::TakeBack)),
+            stale = u8::from(not_heard),
+            unanswered = u8::from(not_heard),
+            runs = match event {
+                Event::Paid { .. } => "runs + 1",
+                Event::NothingRan => "max(runs - 1, 0)",
+                _ => "runs",
+            },
             any_attempt = u8::from(!rule.own_attempt_only),
             from = listed(rule.from),
             answered = match rule.answered {

@@ -212,6 +212,57 @@ fn what_is_owed_is_owed_to_the_body_that_it_was_claimed_with() {
 }
 
 #[test]
+fn what_is_owed_and_never_ends_is_run_so_often_and_no_more() {
+    for (content, most) in [(Some("a"), 5), (None, 2)] {
+        let database = database();
+        let books = Books::opened(&database);
+        let claimed = |now: u64| Claim { mode: Mode::Before, content: content.map(Into::into), ..claim(1, now) };
+        // What came to nothing before anything was paid does not count.
+        for attempt in 1..=9 {
+            assert_eq!(books.claim(&claimed(100)).unwrap(), sold(attempt));
+            books.record(&key(1), attempt, 100, &Event::Release).unwrap();
+        }
+        assert_eq!(books.claim(&claimed(100)).unwrap(), sold(10));
+        books.record(&key(1), 10, 101, &start()).unwrap();
+        assert!(books.record(&key(1), 10, 102, &Event::Paid { movement: moved(), until: 150 }).unwrap());
+        // The first time the Worker died; then the origin could not be reached, which counts for nothing; then it never ended.
+        let mut now = 150;
+        for run in 2..=most {
+            for event in [Event::NothingRan, Event::StillOwed] {
+                let Reply::Granted { attempt, right: Right::ServeOwed(_) } = books.claim(&claimed(now)).unwrap() else {
+                    panic!("run {run} of {most} is not granted")
+                };
+                assert!(books.record(&key(1), attempt, now, &event).unwrap());
+                now += 1;
+            }
+        }
+        assert_eq!(denied(books.claim(&claimed(now)).unwrap()), Denial::Used, "{content:?}");
+    }
+}
+
+#[test]
+fn a_purchase_is_owed_as_often_as_it_takes() {
+    let database = database();
+    let books = Books::opened(&database);
+    let purchase = Purchase {
+        package: "small".into(),
+        credits: 5,
+        lasts_seconds: None,
+        amount: "1".into(),
+        symbol: "USDC".into(),
+        account: Some("a".into()),
+    };
+    let claimed = |now: u64| Claim { purchase: Some(purchase.clone()), ..claim(1, now) };
+    books.claim(&claimed(100)).unwrap();
+    books.record(&key(1), 1, 101, &start()).unwrap();
+    books.record(&key(1), 1, 102, &Event::Paid { movement: moved(), until: 150 }).unwrap();
+    for now in 150..180 {
+        let Reply::Granted { attempt, .. } = books.claim(&claimed(now)).unwrap() else { panic!("not at {now}") };
+        assert!(books.record(&key(1), attempt, now, &Event::StillOwed).unwrap());
+    }
+}
+
+#[test]
 fn what_was_not_released_after_all_is_not_collected_for_or_owed() {
     let database = database();
     let books = Books::opened(&database);
