@@ -87,6 +87,7 @@ pub fn paywall(config: &Config, terms: &Terms, challenge: &Challenge) -> Option<
         "payTo": first.pay_to.to_checksum(None),
         "seconds": first.max_timeout_seconds,
         "flow": flow(first),
+        "replay": terms.replay_seconds,
         "extensions": { PAYMENT_IDENTIFIER: required.get("extensions").and_then(|known| known.get(PAYMENT_IDENTIFIER)) },
         "credits": credits.and(terms.credits),
         "dashboard": config.credits.is_some().then_some("/dashboard"),

@@ -60,6 +60,7 @@ const vars = (more) => stack.vars({
     'GET /later/*': { price: '$0.001', settle: 'deferred', max_exposure: '$0.01' },
     'GET /hostile/*': { price: '$0.001', description: HOSTILE },
     'GET /dear': { price: '$0.4', credits: 2 },
+    'GET /fair': { price: '$0.4', credits: 1 },
     'GET /others': { price: '$0.4', credits: 2, pay_to: OTHER },
   },
   ...more,
@@ -76,7 +77,13 @@ const button = (page, name) => page.getByRole('button', { name, exact: true });
 const payButton = (page, price = '$0.001', wallet = 'Test Wallet') => button(page, `Pay ${price} with ${wallet}`);
 const problem = (page, title) => page.locator('#problem').getByRole('heading', { name: title }).waitFor();
 const answered = (page) => page.locator('#answer').waitFor();
-const storage = (page) => page.evaluate(() => Object.keys(sessionStorage));
+/** What is kept and stands in the way of another payment: what only has an answer to show again does not. */
+const storage = (page) => page.evaluate(() => Object.keys(sessionStorage).filter((name) => !JSON.parse(sessionStorage[name]).until));
+/** Where on the screen it is, all of it. */
+const isOnScreen = (locator) => locator.evaluate((node) => {
+  const { top, bottom } = node.getBoundingClientRect();
+  return bottom > top && top > -1 && bottom < innerHeight + 1;
+});
 
 /** A buyer with a wallet, before a priced URL. */
 async function visit(path, { amount = 1_500_000n, wallet: options, without = false, ...more } = {}) {
@@ -98,7 +105,7 @@ function watched(page) {
   return sent;
 }
 
-/** One signature, one transfer of the price, and nothing left in the browser. */
+/** One signature, one transfer of the price, and nothing left in the browser that stands in the way. */
 async function assertPaidOnce({ buyer, page, wallet }, price = PRICE) {
   assert.equal(wallet.count(SIGN), 1, 'signed more than once');
   assert.deepEqual((await transfersOf(buyer)).map(({ value }) => value), [price]);
@@ -426,7 +433,7 @@ test('refused at settlement: it says why, and only then may be signed anew', asy
   faults.set(buyer.address, (path) => (path === '/settle' ? { body: no } : undefined));
   await payButton(page).click();
   await problem(page, 'The payment could not be settled');
-  assert.match(await text(page, '#problem'), /insufficient_funds.*No money moved/);
+  assert.match(await text(page, '#problem'), /The wallet has too little money\. No money moved/);
   assert.deepEqual(await storage(page), []);
   await shoot(page, 'paywall-refused');
   faults.lift(buyer.address);
@@ -458,8 +465,9 @@ test('the price told again in place of an answer is no refusal', async () => {
 test('what stays without an answer stands in the way until its time is over', async () => {
   const { page, wallet, buyer } = await visit('/weather/stuck');
   const used = { code: 'payment_already_used', title: 'This payment has been used', hint: 'one payment buys one answer' };
+  let said = new Date();
   await page.route('**/weather/stuck', (route) => route.request().headers()['payment-signature']
-    ? route.fulfill({ status: 409, contentType: 'application/problem+json', body: JSON.stringify(used) }) : route.continue());
+    ? route.fulfill({ status: 409, contentType: 'application/problem+json', headers: { date: said.toUTCString() }, body: JSON.stringify(used) }) : route.continue());
   await payButton(page).click();
   await page.getByRole('heading', { name: 'This payment has been used' }).waitFor();
   for (const look of ['now', 'reloaded']) {
@@ -470,7 +478,16 @@ test('what stays without an answer stands in the way until its time is over', as
     assert.equal(await page.locator('#pay').isVisible(), false, look);
     assert.equal(await button(page, 'Start over').isVisible(), false, look);
   }
+  // This device's clock alone says nothing about that; the service's does.
   await page.clock.setFixedTime(Date.now() + 3_600_000);
+  await page.reload();
+  await page.getByRole('heading', { name: 'A payment is under way' }).waitFor();
+  assert.equal(await button(page, 'Start over').isVisible(), false, 'by its own clock');
+  said = new Date();
+  await button(page, 'Ask again with the same payment').click();
+  await page.getByRole('heading', { name: 'This payment has been used' }).waitFor();
+  assert.equal(await button(page, 'Start over').isVisible(), false, 'the service says that it can be taken yet');
+  said = new Date(Date.now() + 3_600_000);
   await button(page, 'Ask again with the same payment').click();
   await page.getByText('paying again is a second payment').waitFor();
   assert.equal(wallet.count(SIGN), 1);
@@ -479,6 +496,110 @@ test('what stays without an answer stands in the way until its time is over', as
   assert.deepEqual(await storage(page), []);
   assert.equal((await transfersOf(buyer)).length, 0);
   await page.finish({ allowed: [[409, '/weather/stuck']] });
+});
+
+test('a device whose clock is wrong: what it signs next is valid by the service’s clock', async () => {
+  // An hour behind: what it signs is over already, which the service says, and the time.
+  const { page, wallet, buyer } = await visit('/weather/clock');
+  const now = Date.now();
+  await page.clock.setFixedTime(now - 3_600_000);
+  await page.route('**/weather/clock', async (route) => {
+    if (!route.request().headers()['payment-signature']) return route.continue();
+    const response = await route.fetch();
+    return route.fulfill({ response, headers: { ...response.headers(), date: new Date(now).toUTCString() } });
+  });
+  await payButton(page).click();
+  await problem(page, /expired|over/);
+  const why = await text(page, '#problem');
+  await payButton(page).click();
+  await until('the second payment to be answered', () => page.locator('#answer').isVisible());
+  assert.match(why, /by a wrong clock\. No money moved/);
+  assert.equal(wallet.count(SIGN), 2);
+  assert.equal((await transfersOf(buyer)).length, 1);
+  await page.finish({ allowed: [[402, '/weather/clock']] });
+});
+
+test('a paid answer is shown again after a reload, for nothing, until the service has it no more', async () => {
+  const visitor = await visit('/weather/again');
+  const { page, wallet } = visitor;
+  const sent = watched(page);
+  await payButton(page).click();
+  await answered(page);
+  await page.reload();
+  await page.getByRole('heading', { name: 'You have paid for this answer' }).waitFor();
+  assert.match(await text(page, '#again-why'), /^0\.001 USDC at .*at no charge\.$/);
+  assert.equal(await payButton(page).isVisible(), true, 'nothing stands in the way');
+  await assertAccessible(page, 'an answer to show again');
+  await shoot(page, 'paywall-show-again');
+  await button(page, 'Show the answer again').click();
+  await answered(page);
+  assert.equal(await text(page, '#text'), JSON.stringify({ city: 'lisbon', celsius: 21 }, null, 2));
+  assert.match(await text(page, '#facts'), /Paid0\.001 USDC/);
+  assert.equal(sent.length, 2);
+  assert.equal(new Set(sent).size, 1, 'another payment was sent');
+  assert.equal(served.filter(({ url }) => url === '/weather/again').length, 1, 'the API was asked again');
+  await assertPaidOnce(visitor);
+
+  // The service has it no more: it says so, and nobody takes that for a refusal by which nothing moved.
+  const used = { code: 'payment_already_used', title: 'This payment has been used' };
+  await page.route('**/weather/again', (route) => route.request().headers()['payment-signature']
+    ? route.fulfill({ status: 409, contentType: 'application/problem+json', body: JSON.stringify(used) }) : route.continue());
+  await page.reload();
+  await button(page, 'Show the answer again').click();
+  await problem(page, 'It cannot be shown again');
+  assert.doesNotMatch(await text(page, '#problem'), /No money moved/);
+  assert.equal(await page.locator('#again').isVisible(), false);
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  assert.equal(wallet.count(SIGN), 1);
+  await page.finish({ allowed: [[409, '/weather/again']] });
+});
+
+test('once the service holds the answer no longer, it is not offered', async () => {
+  const visitor = await visit('/weather/held');
+  const { page } = visitor;
+  await payButton(page).click();
+  await answered(page);
+  await page.clock.setFixedTime(Date.now() + 599_000);
+  await page.reload();
+  await button(page, 'Show the answer again').waitFor();
+  await page.clock.setFixedTime(Date.now() + 700_000);
+  await page.reload();
+  await page.locator('#aside').waitFor();
+  assert.equal(await page.locator('#again').isVisible(), false);
+  assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+  await page.finish();
+});
+
+test('where a failure is charged too, it says so before anything is signed', async () => {
+  for (const [path, charged] of [['/before/json', true], ['/weather/lisbon', false]]) {
+    const { page } = await visit(path);
+    assert.equal(/a failure of the API is charged as well/.test(await text(page, '#what-happens')), charged, path);
+    await page.finish();
+  }
+});
+
+test('on a phone, what is said is on the screen', async () => {
+  const { page, wallet } = await visit('/dear', { width: 390, height: 844 });
+  const field = page.getByLabel('Your key');
+  await field.fill('e402_test_00');
+  await field.evaluate((node) => node.scrollIntoView({ block: 'start' }));
+  assert.equal(await isOnScreen(page.locator('#price')), false);
+  await page.keyboard.press('Enter');
+  await problem(page, 'This is no key of this service');
+  assert.equal(await isOnScreen(page.locator('#problem')), true, 'the problem is off the screen');
+  let sign;
+  wallet.hold = (method) => (method === SIGN ? new Promise((done) => (sign = done)) : undefined);
+  await payButton(page, '$0.4').click();
+  await until('the wallet to be asked', () => sign);
+  assert.match(await text(page, '#progress'), /^The wallet asks you to sign/);
+  assert.equal(await isOnScreen(page.locator('#progress')), true, 'what the wallet asks is off the screen');
+  const above = await page.evaluate(() => document.getElementById('progress').getBoundingClientRect().bottom <= document.getElementById('wallets').getBoundingClientRect().top);
+  assert.ok(above, 'it stands below the buttons');
+  sign();
+  await answered(page);
+  assert.match(await text(page, 'h1'), /^Answer /);
+  assert.match(await page.title(), /^Answer · /);
+  await page.finish({ allowed: [[401, '/dear']] });
 });
 
 test('a failure of the API costs nothing, and the same payment can be used again', async () => {
@@ -506,7 +627,11 @@ test('images are shown, HTML is text, all else is a download', async () => {
     ['/weather/binary', async (page) => assert.match(await text(page, '#body'), /a file of 3 KB/)],
     ['/weather/latin', async (page) => assert.equal(await text(page, '#text'), 'café celsius')],
     ['/weather/empty', async (page) => assert.match(await text(page, '#body'), /The answer is empty/)],
-    ['/weather/moved', async (page) => assert.match(await text(page, '#body'), /answered with a redirect/)],
+    ['/weather/moved', async (page) => {
+      assert.match(await text(page, '#body'), /answered with a redirect.*This was probably charged: 0\.001 USDC/);
+      assert.match(await text(page, '#facts'), /Payment0\.001 USDC, probably charged/);
+      assert.equal(await page.evaluate(() => sessionStorage.length), 1, 'the payment is not kept');
+    }],
     ['/before/json', async (page) => assert.match(await text(page, '#text'), /celsius/)],
   ]) {
     const visitor = await visit(path);
@@ -595,10 +720,61 @@ test('credits instead: a key for many calls, and the answer with it', async () =
   await problem(later.page, 'Too few credits');
   assert.match(await text(later.page, '#problem'), /1 left, and 2 are needed/);
   await assertAccessible(later.page, 'a problem with a key');
+  // Packages are then sold for this key, also one that is enough only with what it has.
+  assert.deepEqual(await later.page.locator('#goods label span').allTextContents(), ['This answer, once', 'small: 5 credits more for the same key', 'tiny: 1 credit more for the same key']);
   await enter('e402_test_00');
   await problem(later.page, 'This is no key of this service');
   assert.deepEqual(later.page.asked.filter((url) => url.includes(key)), []);
   await later.page.finish({ allowed: [[402, '/dear'], [401, '/dear']] });
+});
+
+test('a key with too few credits is filled, also when the answer about that is lost', async () => {
+  const { page, wallet, buyer } = await visit('/dear');
+  // What cannot buy this answer is not sold for it.
+  assert.deepEqual(await page.locator('#goods label span').allTextContents(), ['This answer, once', 'small: 5 credits, for 2 answers like this']);
+  await page.getByLabel(/^small/).check();
+  await payButton(page, '$1').click();
+  await page.getByRole('heading', { name: '5 credits' }).waitFor();
+  const key = await text(page, '#new-key');
+  const use = async (left) => {
+    await page.getByLabel('Your key').fill(key);
+    await page.keyboard.press('Enter');
+    await page.getByText(`2 charged, ${left} left`).waitFor();
+  };
+  await button(page, 'Copy key').click();
+  await use(3);
+  await use(1);
+  await page.getByLabel('Your key').press('Enter');
+  await problem(page, 'Too few credits');
+  const sent = [];
+  await page.route('**/api/buy-credits/tiny', async (route) => {
+    const headers = route.request().headers();
+    assert.equal(headers.authorization, `Bearer ${key}`);
+    if (!headers['payment-signature']) return route.continue();
+    sent.push(headers['payment-signature']);
+    const response = await route.fetch();
+    return sent.length === 1 ? route.abort() : route.fulfill({ response });
+  });
+  await page.getByLabel('tiny: 1 credit more for the same key').check();
+  await payButton(page, '$0.2').click();
+  await page.getByRole('heading', { name: 'The answer did not arrive' }).waitFor();
+  assert.ok(!(await page.evaluate(() => JSON.stringify(sessionStorage))).includes(key), 'the key is kept');
+  await page.reload();
+  // The key is not: so it is asked for.
+  await button(page, 'Ask again with the same payment').click();
+  await problem(page, 'Which key was it for?');
+  await page.getByLabel('Your key').fill(key);
+  await button(page, 'Ask again with the same payment').click();
+  await page.getByRole('heading', { name: '1 credit' }).waitFor();
+  assert.equal(await text(page, '#new-key'), key);
+  await button(page, 'Get the answer with this key').click();
+  await page.getByText('2 charged, 0 left').waitFor();
+  assert.equal(sent[0], sent[1]);
+  assert.deepEqual((await transfersOf(buyer)).map(({ value }) => value), [1_000_000n, 200_000n]);
+  assert.equal(wallet.count(SIGN), 2);
+  assert.deepEqual(await storage(page), []);
+  page.said.splice(0, page.said.length, ...page.said.filter((line) => !/net::ERR_FAILED/.test(line)));
+  await page.finish({ allowed: [[402, '/api/buy-credits/small'], [402, '/api/buy-credits/tiny'], [402, '/dear']] });
 });
 
 test('a package is shown with what it asks for itself, and nothing else is signed for it', async () => {
@@ -637,7 +813,7 @@ test('a package is shown with what it asks for itself, and nothing else is signe
 });
 
 test('a purchase whose answer is lost: the same payment has its key said', async () => {
-  const { page, wallet, buyer } = await visit('/dear');
+  const { page, wallet, buyer } = await visit('/fair');
   const sent = [];
   await page.route('**/api/buy-credits/tiny', async (route) => {
     const header = route.request().headers()['payment-signature'];

@@ -155,6 +155,7 @@ fn the_page_says_what_the_header_says_and_what_people_ask() {
     );
     assert_eq!(data["packages"], json!([{ "name": "small", "credits": 5, "price": "$1" }]));
     assert_eq!((data["tokens"].as_array().unwrap().len(), &data["more"]), (2, &json!(0)), "each once");
+    assert_eq!(data["replay"], terms.replay_seconds, "how long an answer is shown again");
     assert_eq!((&data["tokens"][0]["chain"], &data["tokens"][0]["test"]), (&json!("Base Sepolia"), &json!(true)));
     assert_eq!((&data["tokens"][1]["chain"], &data["tokens"][1]["test"]), (&json!("Base"), &Value::Null));
     assert_eq!(page.links, challenge.links);
