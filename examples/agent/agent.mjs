@@ -5,8 +5,8 @@
 //   PRIVATE_KEY=0x… node examples/agent/agent.mjs HOST 'weather in a city' --with city=lisbon
 //                                                 [--calls 6] [--budget '$0.10']
 //
-// The answers go to stdout, a line each; what it thinks and spends to stderr. Exit status: 0 done, 2 used wrongly, 3
-// not within the budget, 1 anything else.
+// The answers go to stdout, a line each; what it thinks and spends to stderr. Exit status: 0 done, 2 used wrongly (as with
+// an argument that the call does not take, or without one that it must have), 3 not within the budget, 1 anything else.
 //
 // Whatever a host says of itself is a stranger's text. It is shown and compared and nothing more; no URL of it leads to
 // another origin; and a price that was listed is a limit: where the 402 asks for more, nothing is signed.
@@ -123,16 +123,33 @@ function pick(resources, task) {
 
 // Its arguments
 
-/** A value for a schema: what the user gave, or else what the schema itself proposes. */
+/** What the user said with `--with`, and which of it the call has a place for. */
+function said(pairs) {
+  const values = new Map();
+  for (const pair of pairs) {
+    const [name, value] = pair.split(/=(.*)/s);
+    if (value === undefined) throw new Stop(2, `--with ${plain(pair)} has no value: --with ${plain(pair)}=…`);
+    values.set(name, value);
+  }
+  return { values, taken: new Set() };
+}
+
+/** A value for a schema: what the user gave, or else the one that the schema itself names. Never its example: that is
+    somebody else's call, and this one is paid for. */
 function fill(name, schema = {}, given, required) {
-  if (name in given) {
-    const number = ['number', 'integer'].includes(schema.type);
-    return number ? Number(given[name]) : schema.type === 'boolean' ? given[name] === 'true' : given[name];
+  if (given.values.has(name)) {
+    given.taken.add(name);
+    const value = given.values.get(name);
+    const isNumber = ['number', 'integer'].includes(schema.type);
+    if (isNumber && !(value.trim() && Number.isFinite(Number(value)))) throw new Stop(2, `${plain(name)} wants a number, and ${plain(value)} is none`);
+    return isNumber ? Number(value) : schema.type === 'boolean' ? value === 'true' : value;
   }
   if (!required) return undefined;
-  const proposals = [schema.const, schema.default, schema.example, schema.examples?.[0], schema.enum?.[0]];
-  const proposed = proposals.find((value) => value !== undefined);
-  if (proposed !== undefined) return proposed;
+  const proposed = [schema.const, schema.default, schema.enum?.[0]].find((value) => value !== undefined);
+  if (proposed !== undefined) {
+    say(`${plain(name)} is ${plain(JSON.stringify(proposed))}, as nothing else was said`);
+    return proposed;
+  }
   if (schema.type === 'object' || schema.properties) return fillAll(schema, given);
   const meaning = schema.description ?? schema.type ?? 'a value';
   throw new Stop(2, `it wants ${plain(name)} (${plain(meaning)}): --with ${plain(name)}=…`);
@@ -164,6 +181,12 @@ function callOf({ method = 'GET', path, server, input = {}, in: places = {}, bod
   if (bodied) delete properties.body;
   const body = bodied && (bodied.properties ? fillAll(bodied, given) : fill('body', bodied, given, required.includes('body')));
   const values = fillAll({ properties, required }, given);
+  // Left out it would be another call that is paid for, and not the one that was meant.
+  const unknown = [...given.values.keys()].filter((name) => !given.taken.has(name));
+  if (unknown.length) {
+    const names = Object.keys({ ...properties, ...(bodied?.properties ?? (bodied && { body: bodied })) });
+    throw new Stop(2, `it takes no ${plain(unknown.join(' and no '))}, but ${plain(names.join(', ') || 'nothing')}. Nothing was signed`);
+  }
   const filled = path.replace(/\{([\w-]+)\}/g, (_, name) => encodeURIComponent(values[name]));
   const url = new URL(prefixOf(server, origin) + filled, origin);
   if (url.origin !== origin) throw new Stop(1, `${plain(path)} leads to another origin`);
@@ -267,7 +290,7 @@ async function main() {
     throw new Stop(2, 'no PRIVATE_KEY in the environment. Make one: export PRIVATE_KEY=0x$(openssl rand -hex 32)');
   }
   const { origin } = new URL(host.includes('://') ? host : `https://${host}`);
-  const given = Object.fromEntries(values.with.map((pair) => pair.split(/=(.*)/s)));
+  const given = said(values.with);
 
   const { resources, packages } = await discover(origin);
   const resource = pick(resources, task);

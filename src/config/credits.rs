@@ -1,6 +1,6 @@
 //! What prepaid credits are sold for: `PACKAGES`, `CREDIT_VALUE` and the secrets that keys are made with.
 
-use super::about::About;
+use super::about::{About, Input, Output};
 use super::bindings::{self, Bindings, Members};
 use super::cdp::Secrets;
 use super::mistakes::Mistakes;
@@ -11,7 +11,7 @@ use super::template::Template;
 use crate::credits::key::Keys;
 use crate::credits::value::CreditValue;
 use crate::evm::network::Network;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// Packages are bought under this path: the package is the path, so that what a payment is bound to is what it buys.
@@ -191,9 +191,25 @@ fn package(path: &str, name: &str, value: &Value, offer: &Offer, mistakes: &mut 
             replay_seconds: 0,
             max_exposure: None,
             credits: None,
-            about: About { template: Template::literal(&format!("{BUY_PREFIX}{name}")), ..About::default() },
+            about: about(name, credits),
         },
     })
+}
+
+/// A package is bought by who has never heard of it: its 402 says that nothing needs to be sent, and what comes back.
+fn about(name: &str, credits: u64) -> About {
+    let nothing = Input { path: Map::new(), query: Map::new(), headers: Map::new(), body: None, required: Vec::new() };
+    let schema = json!({
+        "type": "object",
+        "properties": { "key": { "type": "string" }, "credits": { "type": "integer" } },
+        "required": ["credits"],
+    });
+    About {
+        name: None,
+        input: Some(nothing),
+        output: Some(Output { example: Some(json!({ "key": "...", "credits": credits })), schema: Some(schema) }),
+        template: Template::literal(&format!("{BUY_PREFIX}{name}")),
+    }
 }
 
 /// `CREDIT_VALUE`, or the dearest credit of any package: the cheapest would sell calls below their price.

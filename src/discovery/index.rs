@@ -1,9 +1,11 @@
 //! The catalogue as JSON: the manifest, all that is known of every call, and the index, what it takes to choose one.
 
+use super::assets::asset;
 use super::{Call, Catalogue, price};
 use crate::config::{Document, Identifier, Package, Settle};
 use crate::json::put;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// `/.well-known/x402-manifest.json`.
 #[must_use]
@@ -29,7 +31,6 @@ fn resource(catalogue: &Catalogue<'_>, call: &Call<'_>) -> Value {
         "method": call.method,
         "path": call.path(),
         "url": format!("{}{}", catalogue.base, call.path()),
-        "sample": format!("{}{}", catalogue.base, call.sample),
         "description": terms.description,
         "mimeType": terms.mime_type,
         "price": price(terms.price),
@@ -37,6 +38,9 @@ fn resource(catalogue: &Catalogue<'_>, call: &Call<'_>) -> Value {
         "charged": if terms.settle == Settle::Before { "before" } else { "below status 400" },
         "paymentIdentifier": if terms.identifier == Identifier::Required { "required" } else { "optional" },
     });
+    if !call.is_made_up() {
+        put(&mut resource, "sample", format!("{}{}", catalogue.base, call.sample));
+    }
     // A route without a method takes any.
     if call.route.pattern.method().is_none() {
         put(&mut resource, "anyMethod", true);
@@ -108,11 +112,15 @@ pub fn index(catalogue: &Catalogue<'_>) -> Value {
             "credits": package.credits,
         })
     });
+    let assets = catalogue.all_assets();
+    let networks: BTreeSet<String> = assets.iter().map(|asset| asset.network.to_string()).collect();
     let mut index = json!({
         "service": catalogue.service(),
         "payment": {
             "protocol": "x402", "versions": [1, 2], "scheme": "exact",
             "how": "call without paying: the 402 says the price in PAYMENT-REQUIRED; sign it, send it as PAYMENT-SIGNATURE",
+            "networks": networks,
+            "assets": assets.into_iter().map(asset).collect::<Vec<_>>(),
         },
         "resources": calls.collect::<Vec<_>>(),
         "packages": packages.collect::<Vec<_>>(),

@@ -1,5 +1,6 @@
 //! `/llms.txt`: the same for a model that reads.
 
+use super::assets::way;
 use super::{Catalogue, amount, credits as of_credits};
 use crate::config::{Document, Settle};
 use std::fmt::Write;
@@ -23,6 +24,10 @@ pub fn text(catalogue: &Catalogue<'_>) -> String {
         line(&mut text, &format!("- {step}"));
     }
     line(&mut text, "\n## What it costs\n");
+    let ways: Vec<String> = catalogue.all_assets().into_iter().map(way).collect();
+    if !ways.is_empty() {
+        line(&mut text, &format!("In dollars, paid in {}.\n", ways.join(", or in ")));
+    }
     for call in &catalogue.calls {
         let url = format!("{}{}", catalogue.base, call.path());
         let mut said = format!("- [{} {}]({url}): ${}", call.method, call.path(), amount(call.terms.price));

@@ -2,13 +2,14 @@
 //! gate prices by, so that none can disagree with it (`anchors.md` 1g).
 
 pub mod annotate;
+pub mod assets;
 pub mod index;
 pub mod llms;
 pub mod openapi;
 mod schema30;
 pub mod wellknown;
 
-use crate::config::{Config, Document, Package, Route, Terms, escaped, sample};
+use crate::config::{Config, Document, Package, Route, Settle, Terms, escaped, sample};
 use crate::http::path::CanonicalPath;
 use crate::json::put;
 use crate::money::Price;
@@ -26,6 +27,8 @@ pub struct Catalogue<'a> {
     pub base: &'a str,
     /// The priced routes, in the operator's order.
     pub calls: Vec<Call<'a>>,
+    /// Paths of documents that are not ours to show, and that nobody is shown: what led there would lead nowhere.
+    pub closed: Vec<String>,
 }
 
 /// A priced route.
@@ -41,6 +44,8 @@ pub struct Call<'a> {
     pub terms: &'a Terms,
     /// A path and query that fall under it.
     pub sample: String,
+    /// Whether a value in the sample's path is one that nobody gave as an example.
+    invented: bool,
     /// Its path with `{parameters}`.
     path: String,
     /// The other methods that cost the same, where the route names none.
@@ -64,7 +69,7 @@ impl<'a> Catalogue<'a> {
     /// Draws it up.
     #[must_use]
     pub fn new(config: &'a Config, support: &'a Support, base: &'a str) -> Self {
-        Self { config, support, base, calls: calls(config) }
+        Self { config, support, base, calls: calls(config), closed: Vec::new() }
     }
 
     /// What the whole is called: as the operator says, or by its host.
@@ -91,7 +96,9 @@ impl<'a> Catalogue<'a> {
             Document::McpJson | Document::ServerCard => self.url_of(Document::Mcp).is_some(),
             _ => true,
         };
-        self.config.discovery.path_of(document).filter(|_| there).map(|path| format!("{}{path}", self.base))
+        let is_open = |path: &&String| there && !self.closed.contains(path);
+        let placements = self.config.discovery.placements.iter().filter(|placement| placement.document == document);
+        placements.map(|placement| &placement.path).find(is_open).map(|path| format!("{}{path}", self.base))
     }
 
     /// The calls that are tools: those of which it is known what they take.
@@ -183,6 +190,12 @@ impl Call<'_> {
         std::iter::once(first).chain(self.others.iter().cloned())
     }
 
+    /// Whether whoever asked the sample would pay, whatever came of it, for something that was made up.
+    #[must_use]
+    pub fn is_made_up(&self) -> bool {
+        self.invented && self.terms.settle == Settle::Before
+    }
+
     /// What it is, in a line.
     #[must_use]
     pub fn summary(&self) -> String {
@@ -226,13 +239,13 @@ fn calls(config: &Config) -> Vec<Call<'_>> {
         // One that others have taken every request from is priced for nobody.
         let methods = methods_of(route, terms);
         let mut found = methods.into_iter().filter_map(|method| Some((method, reached(config, route, terms, method)?)));
-        let Some((method, (path, sample))) = found.next() else { continue };
+        let Some((method, Reached { path, sample, invented })) = found.next() else { continue };
         let id = terms.about.name.clone().unwrap_or_else(|| unused(named(method, terms), &taken));
         taken.push(id.clone());
         // Nobody calls by OPTIONS what can be called otherwise.
         let others = found.filter(|(method, _)| *method != "OPTIONS");
-        let others = others.map(|(method, (path, _))| Way { id: String::new(), method, path }).collect();
-        calls.push(Call { id, method, route, terms, sample, path, others });
+        let others = others.map(|(method, found)| Way { id: String::new(), method, path: found.path }).collect();
+        calls.push(Call { id, method, route, terms, sample, invented, path, others });
     }
     // Named last: the first operation of each route has its name from the route alone.
     for call in &mut calls {
@@ -258,12 +271,18 @@ fn methods_of(route: &Route, terms: &Terms) -> Vec<&'static str> {
     methods
 }
 
+struct Reached {
+    path: String,
+    sample: String,
+    invented: bool,
+}
+
 /// A path with `{parameters}`, and one with values in their places (and the query), for which the gate finds this very route
 /// and no more specific one; nothing where there is none by this method.
 ///
 /// It is found if there is one: a route that takes a word which no route names takes every word in its place, and below the
 /// deepest path that is named one is as good as another.
-fn reached(config: &Config, route: &Route, terms: &Terms, method: &str) -> Option<(String, String)> {
+fn reached(config: &Config, route: &Route, terms: &Terms, method: &str) -> Option<Reached> {
     let about = &terms.about;
     let described = |name: &str| {
         let schema = about.input.as_ref()?.path.get(name)?;
@@ -285,11 +304,24 @@ fn reached(config: &Config, route: &Route, terms: &Terms, method: &str) -> Optio
             let Ok(canonical) = CanonicalPath::new(&path) else { continue };
             if config.route(method, &canonical).is_ok_and(|found| found.is_some_and(|found| std::ptr::eq(found, route)))
             {
-                return Some((template.with_braces(), format!("{path}{}", query_of(terms))));
+                let given = |name: &str| {
+                    let schema = about.input.as_ref().and_then(|input| input.path.get(name));
+                    attempt == 0 && schema.is_some_and(has_example)
+                };
+                return Some(Reached {
+                    path: template.with_braces(),
+                    sample: format!("{path}{}", query_of(terms)),
+                    invented: !template.parameters().all(given),
+                });
             }
         }
     }
     None
+}
+
+/// Whether its author has named a value, and not its type alone.
+fn has_example(schema: &Value) -> bool {
+    ["example", "examples", "default", "const", "enum"].iter().any(|key| schema.get(key).is_some())
 }
 
 /// A word that stands for any: no route names it.

@@ -241,6 +241,8 @@ fn purchase(catalogue: &Catalogue<'_>, package: &Package) -> Value {
     let mut operation = json!({
         "operationId": format!("buy_credits_{}", package.name.replace('-', "_")),
         "summary": package.terms.description,
+        // Nothing needs to be sent; what says nothing of it is passed over as what nobody knows how to call.
+        "requestBody": { "required": false, "content": { "application/json": { "schema": { "type": "object", "properties": {} } } } },
         "responses": { "200": {
             "description": "The key, once, with the receipt in PAYMENT-RESPONSE.",
             "content": { "application/json": { "schema": {

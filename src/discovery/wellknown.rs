@@ -1,5 +1,6 @@
 //! What stands under `/.well-known/`.
 
+use super::assets::asset;
 use super::{Catalogue, amount, price};
 use crate::config::Document;
 use crate::json::put;
@@ -13,23 +14,14 @@ pub fn x402(catalogue: &Catalogue<'_>) -> Value {
     let config = catalogue.config;
     let packages =
         catalogue.packages().map(|package| ("POST", format!("{}{}", catalogue.base, package.path()), &package.terms));
-    let priced: Vec<(&str, String, _)> = catalogue
-        .calls
-        .iter()
+    // These are asked as they are, and paid: what would be paid for whatever became of it, and was made up by us, is told as
+    // what it is.
+    let (made_up, real): (Vec<_>, Vec<_>) = catalogue.calls.iter().partition(|call| call.is_made_up());
+    let priced: Vec<(&str, String, _)> = real
+        .into_iter()
         .map(|call| (call.method, format!("{}{}", catalogue.base, call.sample), call.terms))
         .chain(packages)
         .collect();
-    let mut assets: Vec<Value> = Vec::new();
-    for requirement in priced.iter().flat_map(|(_, _, terms)| &terms.requirements) {
-        let asset = &requirement.asset;
-        let entry = json!({
-            "network": asset.network.to_string(), "asset": asset.address.to_checksum(None), "symbol": asset.symbol,
-            "decimals": asset.decimals,
-        });
-        if catalogue.support.offers(2, asset.network) && !assets.contains(&entry) {
-            assets.push(entry);
-        }
-    }
     let mut document = json!({
         "version": 1,
         "resources": priced.iter().map(|(_, url, _)| url).collect::<Vec<_>>(),
@@ -37,7 +29,7 @@ pub fn x402(catalogue: &Catalogue<'_>) -> Value {
         "kind": "resource-server",
         "canonical": catalogue.base,
         "facilitator": config.facilitators.first().map(|facilitator| &facilitator.url),
-        "assets": assets,
+        "assets": catalogue.all_assets().into_iter().map(asset).collect::<Vec<_>>(),
         "openapi": catalogue.url_of(Document::OpenApi),
         "items": priced
             .iter()
@@ -45,6 +37,13 @@ pub fn x402(catalogue: &Catalogue<'_>) -> Value {
             .collect::<Vec<_>>(),
         "instructions": "GET or POST a resource without paying: it answers 402 with its price in PAYMENT-REQUIRED.",
     });
+    if !made_up.is_empty() {
+        let templates = made_up.into_iter().map(|call| {
+            let url = format!("{}{}", catalogue.base, call.path());
+            json!({ "method": call.method, "url": url, "price": price(call.terms.price) })
+        });
+        put(&mut document, "templates", templates.collect::<Vec<_>>());
+    }
     if !config.discovery.ownership_proofs.is_empty() {
         put(&mut document, "ownershipProofs", config.discovery.ownership_proofs.clone());
     }
@@ -117,7 +116,11 @@ fn named_tools(catalogue: &Catalogue<'_>) -> Vec<Value> {
     match &catalogue.config.tools {
         Some(priced) => {
             let named = priced.priced().filter(|(name, _)| *name != "*");
-            named.map(|(name, terms)| json!({ "name": name, "price": price(terms.price) })).collect()
+            let said = |(name, terms)| {
+                let assets: Vec<Value> = catalogue.assets([terms]).into_iter().map(asset).collect();
+                json!({ "name": name, "price": price(terms.price), "assets": assets })
+            };
+            named.map(said).collect()
         }
         None => tools::listed(catalogue),
     }

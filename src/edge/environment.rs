@@ -2,6 +2,7 @@
 
 use super::log;
 use crate::config::{Bindings, Config, Mistakes};
+use crate::discovery::Catalogue;
 use std::cell::OnceCell;
 use std::rc::Rc;
 use wasm_bindgen::{JsCast, JsValue};
@@ -26,6 +27,11 @@ pub(super) fn config(env: &Env) -> Rc<Result<Config, Mistakes>> {
             Rc::new(resolved)
         }))
     })
+}
+
+/// `Link` to what the API is described by; nothing until there is a configuration, or where it is in disorder.
+pub(super) fn links() -> Option<String> {
+    CONFIG.with(|cell| Catalogue::links(cell.get()?.as_ref().as_ref().ok()?))
 }
 
 /// Texts, tables and lists as they are; of objects that are bindings, only that they are there.

@@ -28,6 +28,7 @@ mod sale;
 mod settlement;
 mod spend;
 mod supported;
+mod theirs;
 
 pub use account::Account;
 pub use gateway::handle;

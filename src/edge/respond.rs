@@ -1,5 +1,6 @@
 //! Our own answers: problems, challenges, preflights. The origin's answers are [`super::origin`]'s.
 
+use super::{environment, theirs};
 use crate::http::cors;
 use crate::http::headers::PAYMENT_REQUIRED;
 use crate::http::problem::{Code, Problem};
@@ -26,8 +27,18 @@ pub(super) fn problem(problem: &Problem, more: Lines) -> Result<Response> {
     if let Some(seconds) = problem.code.retry_after() {
         lines.push(("retry-after", seconds.to_string()));
     }
+    let status = problem.code.status();
+    // Whoever came to the wrong place is led to the right one.
+    if (400..500).contains(&status) {
+        lines.extend(link(environment::links()));
+    }
     lines.extend(more);
-    response(problem.code.status(), Some(&body), lines)
+    response(status, Some(&body), lines)
+}
+
+/// Where the documents are, as far as there are any.
+fn link(links: Option<String>) -> Option<(&'static str, String)> {
+    theirs::leading(links).map(|links| ("link", links))
 }
 
 /// The price.
@@ -38,7 +49,7 @@ pub(super) fn challenge(challenge: &Challenge, more: Lines) -> Result<Response> 
     let mut lines = common();
     lines.push(("content-type", "application/json".to_owned()));
     lines.push((PAYMENT_REQUIRED, challenge.header.clone()));
-    lines.extend(challenge.links.clone().map(|links| ("link", links)));
+    lines.extend(link(challenge.links.clone()));
     lines.extend(more);
     response(challenge.problem.code.status(), Some(&challenge.body.to_string()), lines)
 }
@@ -64,7 +75,7 @@ pub(super) fn document(kind: &str, body: &str, links: Option<String>) -> Result<
         // Prices change with a deployment, and the live 402 has the last word.
         ("cache-control", "public, max-age=60".to_owned()),
     ];
-    response(200, Some(body), lines.into_iter().chain(links.map(|links| ("link", links))).collect())
+    response(200, Some(body), lines.into_iter().chain(link(links)).collect())
 }
 
 /// Taken, and there is nothing to say.
@@ -99,7 +110,7 @@ fn page_lines(page: &Page) -> Lines {
         ("x-frame-options", "DENY".to_owned()),
         ("cache-control", "no-store".to_owned()),
     ];
-    lines.into_iter().chain(page.links.clone().map(|links| ("link", links))).collect()
+    lines.into_iter().chain(link(page.links.clone())).collect()
 }
 
 /// Elsewhere on this host; what is asked for here goes no further.

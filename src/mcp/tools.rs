@@ -2,6 +2,7 @@
 
 use super::message::ToolCall;
 use crate::config::{BODY, BodyType, Config, Input, escaped};
+use crate::discovery::assets::asset;
 use crate::discovery::{Call, Catalogue, amount, text};
 use crate::http::path::CanonicalPath;
 use serde_json::value::RawValue;
@@ -15,12 +16,16 @@ pub fn listed(catalogue: &Catalogue<'_>) -> Vec<Value> {
     with_input
         .map(|(call, input)| {
             let reads = call.method == "GET";
+            let assets: Vec<Value> = catalogue.assets([call.terms]).into_iter().map(asset).collect();
             json!({
                 "name": call.id,
                 "description": format!("{} Costs ${}.", call.sentence(), amount(call.terms.price)),
                 "inputSchema": input.schema(),
                 "annotations": { "readOnlyHint": reads, "openWorldHint": true },
-                "_meta": { "x402/price": { "currency": "USD", "amount": amount(call.terms.price) } },
+                "_meta": {
+                    "x402/price": { "currency": "USD", "amount": amount(call.terms.price) },
+                    "x402/assets": assets,
+                },
             })
         })
         .collect()

@@ -37,6 +37,9 @@ const ROUTES = {
   // All its single segments are another's.
   'GET /files/*': '$0.05',
   'GET /files/:name': '$0.007',
+  // Paid whatever comes of it, and nobody has said what an id is; and one of which it is said.
+  'GET /reports/:id': { price: '$0.008', settle: 'before' },
+  'GET /papers/:id': { price: '$0.009', settle: 'before', input: { path: { id: { type: 'string', example: 'p7' } } } },
 };
 const PACKAGES = { small: { price: '$1', credits: 500 }, 'very-large': { price: '$7.5', credits: 5000 } };
 const SERVICE = {
@@ -143,8 +146,10 @@ test('the manifest, /.well-known/x402, the index and the API catalogue say what 
   assert.deepEqual([manifest.version, manifest.x402Version], [1, 2]);
   assert.equal(manifest.service.name, 'Weather');
   const offers = [...manifest.resources, ...manifest.packages];
-  for (const { method, sample, url, price, accepts } of offers) await assertSame(method, sample ?? url, { amount: price.amount, accepts });
-  assertAll(offers.map(({ method, sample, url, price }) => ({ method, path: (sample ?? url).slice(base.length), amount: price.amount })), 'the manifest');
+  for (const { method, sample, url, price, accepts } of offers) await assertSame(method, sample ?? filled(url), { amount: price.amount, accepts });
+  assertAll(offers.map(({ method, sample, url, price }) => ({ method, path: filled(sample ?? url).slice(base.length), amount: price.amount })), 'the manifest');
+  assert.equal(manifest.resources.find(({ path }) => path === '/reports/{id}').sample, undefined, 'nothing is made up that is paid for whatever comes of it');
+  assert.equal(manifest.resources.find(({ path }) => path === '/papers/{id}').sample, `${base}/papers/p7`);
   // What the samples are made of is what a call takes.
   const weather = manifest.resources.find(({ id }) => id === 'weather');
   assert.equal(weather.sample, `${base}/weather/lisbon?units=c`);
@@ -167,10 +172,14 @@ test('the manifest, /.well-known/x402, the index and the API catalogue say what 
   assert.deepEqual(x402.assets.map(({ network, symbol }) => [network, symbol]), [[NETWORK, 'USDC']]);
   assert.deepEqual(x402.resources, x402.items.map(({ url }) => url));
   for (const { method, url, price } of x402.items) await assertSame(method, url, price);
-  assertAll(x402.items.map(({ method, url, price }) => ({ method, path: url.slice(base.length), amount: price.amount })), '/.well-known/x402');
+  assert.deepEqual(x402.templates, [{ method: 'GET', url: `${base}/reports/{id}`, price: { currency: 'USD', amount: '0.008' } }]);
+  assert.ok(x402.resources.includes(`${base}/papers/p7`));
+  const told = [...x402.items, ...x402.templates];
+  assertAll(told.map(({ method, url, price }) => ({ method, path: filled(url).slice(base.length), amount: price.amount })), '/.well-known/x402');
 
   const index = await json('/api/v1');
   const lines = [...index.resources, ...index.packages];
+  assert.deepEqual([index.payment.networks, index.payment.assets], [[NETWORK], x402.assets]);
   for (const { method, path, price } of lines) await assertSame(method, filled(path), price);
   assertAll(lines.map(({ method, path, price }) => ({ method, path: filled(path), amount: price.amount })), 'the index');
 
@@ -192,6 +201,7 @@ test('/llms.txt names every price and what is written in it stays in its line', 
   }
   assertAll(lines.map(([, method, path, , amount]) => ({ method, path: filled(path), amount })), 'llms.txt');
   assert.equal(text.split('\n').filter((line) => line.includes(HOSTILE)).length, 1);
+  assert.match(text, /^In dollars, paid in USDC on eip155:84532 \(base-sepolia, test money\)\.$/m);
 });
 
 test('MCP: both well-known documents point at the server, and its tools are the described routes at their prices', async () => {
@@ -214,6 +224,8 @@ test('MCP: both well-known documents point at the server, and its tools are the 
     });
     const { accepts } = paid.json().result.structuredContent;
     assert.equal(BigInt(accepts[0].amount), atoms(tool._meta['x402/price'].amount), tool.name);
+    const [asset] = tool._meta['x402/assets'];
+    assert.deepEqual([asset.network, asset.asset], [NETWORK, accepts[0].asset], tool.name);
   }
 });
 
@@ -231,6 +243,7 @@ test('the bazaar extension validates against its own schema, and a catalogue can
     ['DELETE', '/things/9', { template: '/things/:id', input: 'pathParams' }],
     ['PUT', '/echo/x', { template: '/echo/:path', input: 'body' }],
     ['PATCH', '/any/x', { template: '/any/:path' }],
+    ['POST', '/api/buy-credits/small', { input: 'queryParams' }],
   ]) {
     const { required, body } = await live(method, target);
     const extension = required.extensions.bazaar;
@@ -280,6 +293,7 @@ test("@agentcash/discovery finds every route, and reports the described ones as 
   for (const [path, method, target] of [
     ['/weather/{city}', 'GET', '/weather/lisbon?units=c'], ['/echo', 'POST', '/echo'], ['/things/{id}', 'DELETE', '/things/9'],
     ['/any/{path}', 'GET', '/any/x'],
+    ['/api/buy-credits/small', 'POST', '/api/buy-credits/small'],
   ]) {
     const by = async (options) => {
       const checked = await checkEndpointSchema(options);

@@ -44,6 +44,7 @@ async function start(answers, vars = {}, secrets = {}) {
 }
 
 const OWN = { from: 'origin' };
+const BROWSER = { accept: 'text/html,*/*;q=0.8', 'user-agent': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36' };
 const isOurs = (response) => response.status === 200 && !response.text.includes('"from":"origin"');
 
 test('the origin has none of them: all are ours, and it is asked once for each', async () => {
@@ -70,12 +71,46 @@ test('a page for every path is no document, and neither is an answer to another 
   }
 });
 
+test('a refusal that is no document hides none of ours from who shows no credentials; who does gets the origin\'s', async () => {
+  for (const answer of [{ status: 401, type: 'text/plain', body: 'no' }, { status: 403, type: 'text/html', body: '<p>no' }, { status: 400, type: 'application/problem+json' }]) {
+    const { origin, worker, get } = await start({ '*': answer });
+    for (const path of PATHS.filter((path) => answer.type !== 'text/plain' || path !== '/llms.txt')) {
+      assert.ok(isOurs(await get(path)), `${path} over ${JSON.stringify(answer)}`);
+      for (const headers of [{ authorization: 'Bearer theirs' }, { cookie: 'session=1' }]) {
+        assert.equal((await get(path, { headers })).status, answer.status, path);
+      }
+    }
+    assert.ok((await challengeOf(worker.url, '/weather/x')).response.headers.link.includes('</openapi.json>'));
+    assert.ok(origin.calls.length > 0);
+  }
+});
+
+test('nothing leads to where the origin shows nobody a document', async () => {
+  const closed = { status: 401, body: OWN };
+  const { worker, get } = await start(
+    { '/openapi.json': closed, '/llms.txt': { status: 500, body: OWN }, '/.well-known/mcp.json': closed, '/.well-known/x402': { body: OWN } },
+    { DISCOVERY: { manifest: true } },
+  );
+  const { documents } = (await get('/.well-known/x402-manifest.json')).json();
+  // The origin's own is one, too.
+  assert.deepEqual(Object.keys(documents).sort(), ['api_catalog', 'index', 'manifest', 'mcp', 'openapi', 'server_card', 'x402']);
+  assert.ok(documents.openapi.endsWith('/api/openapi.json'), 'at the path where it is ours');
+  const wanted = '</.well-known/api-catalog>; rel="api-catalog"';
+  assert.equal((await challengeOf(worker.url, '/weather/x')).response.headers.link, wanted);
+  assert.equal((await get('/.well-known/x402-manifest.json')).headers.link, wanted);
+  const [entry] = (await get('/.well-known/api-catalog')).json().linkset;
+  assert.deepEqual([entry['service-desc'][0].href, entry['service-doc']], [documents.openapi, undefined]);
+  assert.match(worker.logs(), /the origin answers 401 at \/openapi\.json[^\n]*openapi = true/);
+});
+
 test('what wants a login, and what an origin in trouble may have, stays the origin\'s', async () => {
   for (const status of [401, 403, 500]) {
     const { origin, get } = await start({ '*': { status, body: OWN } });
     for (const path of PATHS) {
       const response = await get(path);
-      assert.deepEqual([response.status, response.json()], [status, OWN], path);
+      // In JSON that is no llms.txt.
+      if (path === '/llms.txt' && status !== 500) assert.ok(isOurs(response));
+      else assert.deepEqual([response.status, response.json()], [status, OWN], path);
     }
     if (status !== 500) continue;
     // Once it is known what it has, trouble changes nothing.
@@ -110,10 +145,21 @@ test('a path that is asked for is ours whatever the origin has, moved or not; on
 test('the page at the root is for who reads: what is sent there is still the API\'s', async () => {
   const { get } = await start({ '/': { body: OWN } }, { DISCOVERY: { landing: true } });
   for (const method of ['POST', 'PUT', 'OPTIONS']) assert.deepEqual((await get('/', { method })).json(), OWN, method);
-  for (const method of ['GET', 'HEAD']) assert.match((await get('/', { method })).headers['content-type'], /^text\/html/);
+  const kind = async (headers, method = 'GET') => (await get('/', { method, headers })).headers['content-type'];
+  for (const method of ['GET', 'HEAD']) assert.match(await kind(BROWSER, method), /^text\/html/);
+  const agent = BROWSER['user-agent'];
+  for (const [headers, wanted] of [
+    [{ accept: 'application/json', 'user-agent': agent }, 'application/json'], [{ accept: '*/*' }, 'application/json'], [{}, 'application/json'],
+    [{ accept: '*/*', 'user-agent': agent }, 'text/html; charset=utf-8'], [{ accept: 'text/html' }, 'text/html; charset=utf-8'],
+  ]) {
+    assert.equal(await kind(headers), wanted, JSON.stringify(headers));
+  }
+  const read = await get('/', { headers: { accept: 'application/json' } });
+  assert.deepEqual([read.json().resources.length, read.headers.vary, read.headers['cache-control']], [1, 'Accept, User-Agent', 'no-store']);
+  assert.match(read.headers.link, /service-desc/);
   const priced = await start({ '/': { body: OWN } }, { DISCOVERY: { landing: true }, ROUTES: { 'POST /': '$0.3', ...PRICED } });
   assert.equal((await challengeOf(priced.worker.url, '/', { method: 'POST' })).required.accepts[0].amount, '300000');
-  assert.match((await priced.get('/')).headers['content-type'], /^text\/html/);
+  assert.match((await priced.get('/', { headers: BROWSER })).headers['content-type'], /^text\/html/);
   const asks = (method) => get('/', { method: 'OPTIONS', headers: { Origin: 'https://a.example', 'Access-Control-Request-Method': method } });
   assert.deepEqual([(await asks('GET')).status, (await asks('POST')).text], [204, JSON.stringify(OWN)]);
 });
@@ -143,7 +189,11 @@ test('where everything is priced, browsing is still free; what the origin has is
   }
   const shut = await start({ '*': { body: OWN } }, { DEFAULT: 'deny' });
   for (const path of PATHS) assert.ok(isOurs(await shut.get(path)), path);
-  assertRefused(await shut.get('/elsewhere'), 404, 'no_such_route');
+  for (const path of ['/elsewhere', '/']) {
+    const refused = await shut.get(path);
+    assertRefused(refused, 404, 'no_such_route');
+    assert.match(refused.headers.link, /<\/openapi\.json>; rel="service-desc"/, path);
+  }
   assert.deepEqual(shut.origin.calls, [], 'what is denied never reaches the origin');
 });
 

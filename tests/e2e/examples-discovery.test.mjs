@@ -149,6 +149,30 @@ describe('the agent', () => {
     assert.match(result.err, /--with city=/);
   });
 
+  test('calls nothing but what was meant: no example in its place, and no word of the user\'s left out', async () => {
+    await forge(({ resources }) => resources.forEach(({ input }) => {
+      if (input.properties.city) input.properties.city.example = 'paris';
+    }));
+    for (const [args, said] of [
+      [['the weather in a city'], /--with city=/],
+      [['the weather in a city', '--with', 'path=porto'], /--with city=/],
+      [['the weather in a city', '--with', 'city=porto', '--with', 'day=monday'], /takes no day, but city, units/],
+      [['the weather in a city', '--with', 'city=porto', '--with', 'constructor=x', '--calls', '6'], /takes no constructor/],
+      [['write a report', '--with', 'topic=tea', '--with', 'city=porto'], /takes no city, but pages, topic/],
+      [['write a report', '--with', 'topic=tea', '--with', 'pages=many'], /pages wants a number/],
+      [['the weather in a city', '--with', 'city'], /--with city=/],
+    ]) {
+      const result = await withoutEffect(stack, async () => runWith(await newWallet(), agent(...args)));
+      assert.equal(result.status, 2, `${args}: ${result.err}`);
+      assert.match(result.err, said);
+      assert.deepEqual(front.payments, []);
+    }
+    // What the schema itself names is taken, and told.
+    const result = await runWith(await newWallet(), weather());
+    assert.equal(result.status, 0, result.err);
+    assert.match(result.err, /units is "c", as nothing else was said/);
+  });
+
   test('buys a package where that is cheaper, and spends it', async () => {
     const wallet = await newWallet();
     const { result, earned, calls } = await effectsOf(stack, () => runWith(wallet, weather('--calls', '6')));
