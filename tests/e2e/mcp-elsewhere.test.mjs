@@ -156,9 +156,9 @@ const PASSING = {
   'a number': ['7', 'application/json'],
   'a text in JSON': [JSON.stringify(CALL), 'application/json'],
   'GraphQL': ['{"query":"{ weather { celsius } }","variables":{}}', 'application/json'],
-  'a form': ['a=1&b=%7B%7D&jsonrpc=2.0&method=tools/call', 'application/x-www-form-urlencoded'],
-  'a form of parts': [`--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n${CALL}\r\n--x--\r\n`, 'multipart/form-data; boundary=x'],
-  'text': ['a text, and tools/call', 'text/plain'],
+  'a form': ['a=1&b=%7B%7D&jsonrpc=2.0&method=tools/list', 'application/x-www-form-urlencoded'],
+  'a form of parts': [`--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n${JSON.stringify(request('tools/list'))}\r\n--x--\r\n`, 'multipart/form-data; boundary=x'],
+  'text': ['a text, and a call', 'text/plain'],
   'XML': ['<methodCall><methodName>search</methodName></methodCall>', 'text/xml'],
   'bytes': [binary, 'application/octet-stream'],
   'bytes that are called JSON': [binary, 'application/json'],
@@ -180,6 +180,39 @@ for (const [what, [body, type]] of Object.entries(PASSING)) {
     assert.ok(origin.calls.at(-1).body.equals(Buffer.from(body)), 'in chunks');
   });
 }
+
+test('what some server might read as a call, and we cannot: refused where nobody has named the path', async () => {
+  const form = (boundary) => `--${boundary}\r\nContent-Disposition: form-data; name="method"\r\n\r\ntools/call\r\n--${boundary}--\r\n`;
+  for (const [body, type] of [
+    ['jsonrpc=2.0&id=1&method=tools/call&params[name]=search', 'application/x-www-form-urlencoded; x=application/json'],
+    ['jsonrpc=2.0&id=1&method=%74ools%2Fcall&params[name]=search', 'application/x-www-form-urlencoded'],
+    [form('x'), 'multipart/form-data; boundary=x'], [`/**/${CALL}`, 'application/json'], [`)]}'\n${CALL}`, 'application/json'],
+    [`\u3000${CALL}`, 'text/plain'], [`${CALL}\n${CALL}`, 'application/x-ndjson'], [Buffer.from(`\ufeff${CALL}`, 'utf16le'), 'application/json'],
+  ]) {
+    for (const target of ['/x', '/mcp/x']) {
+      const response = await inVain(() => send(open.url, target, body, { headers: { 'content-type': type } }), `${target} ${body}`);
+      assert.equal(response.status, 400, `${target} ${body}: ${response.text}`);
+    }
+    await passes(named.url, '/hooks', body, { headers: { 'content-type': type } });
+  }
+});
+
+test('a message beside a GET, and the resuming of a stream, go nowhere that nobody has named', async () => {
+  const refused = await inVain(() => send(open.url, '/x', CALL, { method: 'GET' }), 'GET /x');
+  assert.equal(refused.status, 400, refused.text);
+  for (const method of ['DELETE', 'OPTIONS']) {
+    const response = await inVain(() => send(open.url, '/x', CALL, { method }), method);
+    assert.ok([400, 405].includes(response.status) || response.json().result?.isError, response.text);
+  }
+  for (const [name, dropped] of [['Last-Event-ID', true], ['last_event_id', true], ['X-Other', false]]) {
+    for (const target of ['/x', '/mcp/x']) {
+      await call(open.url, target, { headers: { [name]: '7' } });
+      assert.equal(origin.calls.at(-1).headers[name.toLowerCase()], dropped ? undefined : '7', `${name} at ${target}`);
+    }
+  }
+  await call(named.url, '/hooks', { method: 'POST', headers: { 'Last-Event-ID': '7', 'content-type': 'application/json' }, body: '{}' });
+  assert.equal(origin.calls.at(-1).headers['last-event-id'], '7', 'named as free');
+});
 
 test('a route that names a path as free exempts it, but not below the server\'s own', async () => {
   for (const target of ['/hooks', '/jobs/7', '/jobs']) await passes(named.url, target, CALL, { exact: true });

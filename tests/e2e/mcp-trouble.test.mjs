@@ -77,7 +77,7 @@ test('a JSON-RPC error of a call that was paid for first carries the receipt', a
 });
 
 test('below a server\'s path: what is priced is paid, what is not there is not there, and messages cost what they cost', async () => {
-  const priced = await gated(undefined, { ROUTES: { '/mcp/*': '$1', '/*': '$0.5' } });
+  const priced = await gated(undefined, { ROUTES: { '/mcp/*': '$1', '/other/*': '$0.5' } });
   for (const [method, target] of [['GET', '/mcp/report'], ['DELETE', '/mcp/report'], ['POST', '/mcp/report'], ['GET', '/other/report']]) {
     const { required } = await challengeOf(priced.url, target, { method, body: method === 'POST' ? JSON.stringify(toolCall('search', {})) : '' });
     assert.equal(required.accepts[0].amount, target === '/other/report' ? '500000' : '1000000', `${method} ${target}`);

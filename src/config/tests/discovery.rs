@@ -197,3 +197,18 @@ fn tools_without_a_server_or_in_its_way_are_mistakes() {
     asked["DISCOVERY"] = json!({ "mcp": "/mcp" });
     assert_eq!(paths(&asked), ["DISCOVERY.mcp"]);
 }
+
+#[test]
+fn a_price_for_everything_is_no_price_of_a_tool() {
+    let with_tools = |routes: Value, tools: Value| {
+        let mut edited = with("MCP", json!("origin:/mcp"));
+        edited["TOOLS"] = tools;
+        edited["ROUTES"] = routes;
+        paths(&edited)
+    };
+    let dear = json!({ "search": "$0.50" });
+    assert_eq!(with_tools(json!({ "/*": "$0.001" }), dear.clone()), [r#"ROUTES."/*""#]);
+    assert_eq!(with_tools(json!({ "POST /:any/*": "$0.001" }), dear.clone()), [r#"ROUTES."POST /:any/*""#]);
+    assert_eq!(with_tools(json!({ "/*": "free", "/a/*": "$0.001" }), dear), Vec::<String>::new());
+    assert_eq!(with_tools(json!({ "/*": "$0.001" }), json!({ "search": "free" })), Vec::<String>::new());
+}
