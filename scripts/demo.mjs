@@ -161,7 +161,7 @@ async function secondAct(stack) {
   line('receipt', `transaction ${receipt(bought).transaction}`);
   line('key', `${sold.key.slice(0, 18)}…, ${sold.credits} credits`);
   const paid = before - (await chain.balanceOf(chain.accounts.buyer.address));
-  if (paid !== 1_000_000n) throw new Error(`the package costs a dollar, and ${paid} atomic units moved`);
+  if (paid !== 5_000n) throw new Error(`the package costs $0.005, and ${paid} atomic units moved`);
 
   say(bold(`\nGET ${worker.url}${PRICED}, with Authorization: Bearer <key>`));
   for (let left = sold.credits - 1; left >= 0; left -= 1) {
