@@ -237,7 +237,8 @@ impl<'a> Sale<'a> {
                 self.release(claim, movement, served, hanging_up).await
             }
             Ok(failure) => {
-                claim.record(Event::StillOwed).await;
+                // It says that it failed, and could have been had to say so for nothing: an outage must not use up what is owed.
+                claim.record(Event::NothingRan).await;
                 failure.release(self.settled(movement))
             }
             Err(problem) => {

@@ -191,7 +191,7 @@ pub enum Event {
     Abandon,
     /// A paid answer could not be had, or was not released after all, says the one who alone could: it is owed.
     StillOwed,
-    /// The same, and the origin cannot have worked on it: this time does not count.
+    /// The same, and the origin cannot have worked on it, or has said that it failed: this time does not count.
     NothingRan,
     /// Deferred: the answer was not released after all, says the one who alone could. Nothing is collected for it; where
     /// that has begun already, it is [`Event::StillOwed`].

@@ -119,6 +119,25 @@ for (const [where, door] of Object.entries(DOORS_AFTER)) {
   }
 }
 
+test('over HTTP: an origin that says again and again that it failed does not use up what is owed', async () => {
+  const one = await atDoor(world, DOORS_AFTER['over HTTP']);
+  proxy.fault = (path, body) => (path === '/settle' && body.paymentPayload.payload.authorization.nonce === one.payment.nonce
+    ? { forward: true, status: 500, raw: 'oops' } : undefined);
+  assert.equal((await one.ask(ONE)).code, 'settlement_unknown');
+  proxy.reset();
+  let failures = 0;
+  await until('the alarm has found out, and the origin has failed seven times', async () => {
+    origin.fails = (_, response) => void response.writeHead(500).end('{"code":"down"}');
+    const { code, response } = await one.ask(ONE);
+    if (response.status !== 500) assert.ok(['settlement_unknown', 'payment_in_flight'].includes(code), response.text);
+    else failures += 1;
+    return failures === 7;
+  }, 90);
+  origin.fails = undefined;
+  isAnswer(await one.askInTheEnd(ONE));
+  await isOver(one, ONE);
+});
+
 // Bodies over HTTP: which can be known
 
 const door = DOORS['over HTTP'];
