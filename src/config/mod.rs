@@ -154,7 +154,29 @@ impl Config {
                 return Err(AmbiguousRoute);
             }
         }
-        Ok(route)
+        if path.is_ascii() && self.routes.iter().all(|route| route.pattern.is_ascii()) {
+            return Ok(route);
+        }
+        let same = path.folded_readings().all(|reading| self.is_same_folded(method, path.segments(), route, reading));
+        if same { Ok(route) } else { Err(AmbiguousRoute) }
+    }
+
+    /// Whether an origin that folds what it compares, or any part of that, would see a path under the same route.
+    fn is_same_folded(&self, method: &str, path: &[String], route: Option<&Route>, reading: &[String]) -> bool {
+        let shifted = reading.len() != path.len();
+        let mut found = false;
+        for other in self.routes.iter().filter(|other| other.pattern.matches_folded(method, reading)) {
+            let Some(route) = route else { return false };
+            let own = std::ptr::eq(route, other);
+            // Less specific than the path's own, or named beside it: two spellings that are two routes are two paths.
+            let beaten =
+                other.pattern.matches(method, path) || (!shifted && route.pattern.tells_apart(&other.pattern, path));
+            if !own && !beaten {
+                return false;
+            }
+            found |= own;
+        }
+        found || route.is_none()
     }
 
     /// The JSON-RPC URL of a network's node, where there is one.

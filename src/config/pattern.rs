@@ -2,13 +2,25 @@
 //! more specific are a mistake: with "first match wins" a broad cheap pattern shadows a dear one.
 
 use crate::http::path::{CanonicalPath, matching_form};
+use crate::http::tolerant::fold;
 use std::fmt;
 
 /// One step of a pattern's path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
-    Literal(String),
+    Literal { name: String, folded: String },
     Any,
+}
+
+impl Segment {
+    fn literal(name: String) -> Self {
+        let folded = fold(&name);
+        Self::Literal { name, folded }
+    }
+
+    fn is(&self, actual: &str) -> bool {
+        matches!(self, Self::Literal { name, .. } if name == actual)
+    }
 }
 
 /// A method (or any) and a path.
@@ -79,7 +91,7 @@ impl Pattern {
         // A pattern that no request can spell would never match, and its route would be free.
         CanonicalPath::new(&format!("/{written}"))
             .and_then(|_| matching_form(written))
-            .map(Segment::Literal)
+            .map(Segment::literal)
             .map_err(|error| (format!("can match nothing: {error}"), "write the path as clients send it".into()))
     }
 
@@ -100,13 +112,32 @@ impl Pattern {
     /// Whether a request falls under it.
     #[must_use]
     pub fn matches(&self, method: &str, path: &[String]) -> bool {
+        self.fits(method, path)
+            && self.segments.iter().zip(path).all(|(own, actual)| own.is(actual) || *own == Segment::Any)
+    }
+
+    /// Whether an origin that is tolerant about Unicode may see a request under it, by a folded reading of its path.
+    #[must_use]
+    pub fn matches_folded(&self, method: &str, reading: &[String]) -> bool {
+        let same = |own: &Segment, actual: &String| match own {
+            Segment::Literal { folded, .. } => folded == actual,
+            Segment::Any => true,
+        };
+        self.fits(method, reading) && self.segments.iter().zip(reading).all(|(own, actual)| same(own, actual))
+    }
+
+    fn fits(&self, method: &str, path: &[String]) -> bool {
         let length = if self.rest { path.len() >= self.segments.len() } else { path.len() == self.segments.len() };
-        length
-            && self.method_covers(method)
-            && self.segments.iter().zip(path).all(|(segment, actual)| match segment {
-                Segment::Literal(literal) => literal == actual,
-                Segment::Any => true,
-            })
+        length && self.method_covers(method)
+    }
+
+    /// Whether wherever the two differ for this path, this one has its very spelling: its operator has told them apart.
+    #[must_use]
+    pub fn tells_apart(&self, other: &Self, path: &[String]) -> bool {
+        let mut others = other.segments.iter().zip(path).enumerate();
+        others.all(|(at, (theirs, actual))| {
+            theirs.is(actual) || *theirs == Segment::Any || self.segments.get(at).is_some_and(|own| own.is(actual))
+        })
     }
 
     /// Whether it names exactly this path, without a parameter.
@@ -121,6 +152,15 @@ impl Pattern {
         self.segments.len() > path.len() && self.begins_with(path)
     }
 
+    /// Whether it names nothing beyond ASCII.
+    #[must_use]
+    pub fn is_ascii(&self) -> bool {
+        self.segments.iter().all(|own| match own {
+            Segment::Literal { name, .. } => name.is_ascii(),
+            Segment::Any => true,
+        })
+    }
+
     /// Whether it names nothing: `/*`, or parameters alone.
     #[must_use]
     pub fn is_everything(&self) -> bool {
@@ -129,7 +169,7 @@ impl Pattern {
 
     fn begins_with(&self, path: &[String]) -> bool {
         let pairs = self.segments.iter().zip(path);
-        pairs.into_iter().all(|(segment, actual)| matches!(segment, Segment::Literal(literal) if literal == actual))
+        pairs.into_iter().all(|(segment, actual)| segment.is(actual))
     }
 
     /// How many segments it names, less what a `/*` at its end stands for.
@@ -141,7 +181,7 @@ impl Pattern {
     /// Whether it names this segment, at any place.
     #[must_use]
     pub fn has_literal(&self, segment: &str) -> bool {
-        self.segments.iter().any(|own| matches!(own, Segment::Literal(literal) if literal == segment))
+        self.segments.iter().any(|own| own.is(segment))
     }
 
     /// The method that it names.

@@ -8,6 +8,7 @@ mod discovery;
 mod file;
 mod recipients;
 mod rpc;
+mod spelled;
 
 fn bindings(value: &Value) -> Bindings {
     value.as_object().unwrap().iter().map(|(name, value)| (name.clone(), value.clone())).collect()

@@ -9,6 +9,7 @@ use super::route::{self, Route, Terms};
 use super::template::Template;
 use crate::credits::value::CreditValue;
 use crate::http::path::CanonicalPath;
+use crate::http::tolerant::fold;
 
 /// An MCP server of the origin's.
 #[derive(Debug)]
@@ -18,6 +19,7 @@ pub struct Tools {
     /// By their names; `None` is `"free"`.
     tools: Vec<(String, Option<Terms>)>,
     segments: Vec<String>,
+    folded: Vec<String>,
 }
 
 /// What a tool costs.
@@ -51,19 +53,11 @@ impl Tools {
     /// Where a path lies.
     #[must_use]
     pub fn place(&self, path: &CanonicalPath) -> Place {
-        let own = self.place_of(path.segments());
+        let own = place_of(&self.segments, path.segments());
         // A tolerant origin would take it for another: then it is neither's.
-        if path.tolerant_readings().any(|segments| self.place_of(segments) != own) { Place::Doubtful } else { own }
-    }
-
-    fn place_of(&self, segments: &[String]) -> Place {
-        if segments == self.segments {
-            Place::Here
-        } else if !self.segments.is_empty() && segments.starts_with(&self.segments) {
-            Place::Below
-        } else {
-            Place::Elsewhere
-        }
+        let doubtful = path.tolerant_readings().any(|segments| place_of(&self.segments, segments) != own)
+            || path.folded_readings().any(|segments| place_of(&self.folded, segments) != own);
+        if doubtful { Place::Doubtful } else { own }
     }
 
     /// Whether what is free at a path is so by nobody's naming it. There the server may take messages, too: frameworks mount
@@ -103,6 +97,16 @@ impl Tools {
     /// Those that cost something, but for whoever is not named.
     pub fn priced(&self) -> impl Iterator<Item = (&str, &Terms)> {
         self.tools.iter().filter_map(|(name, terms)| Some((name.as_str(), terms.as_ref()?)))
+    }
+}
+
+fn place_of(server: &[String], path: &[String]) -> Place {
+    if path == server {
+        Place::Here
+    } else if !server.is_empty() && path.starts_with(server) {
+        Place::Below
+    } else {
+        Place::Elsewhere
     }
 }
 
@@ -160,5 +164,6 @@ pub(super) fn tools(
             );
         }
     }
-    Some(Tools { path: at.0, tools, segments })
+    let folded = segments.iter().map(|segment| fold(segment)).collect();
+    Some(Tools { path: at.0, tools, segments, folded })
 }

@@ -258,7 +258,7 @@ fn terms<'a>(config: &'a Config, method: &str, path: &CanonicalPath) -> Result<O
     match config.route(method, path) {
         Err(_) => Err(Problem::new(
             Code::PathNotCanonical,
-            "escapes, `;` parameters, or dots or spaces at the end of a name decide the path's price",
+            "escapes, `;` parameters, dots or spaces at an end of a name, or letters that some origins take for others decide the path's price",
         )),
         Ok(None) if config.unrouted == Unrouted::Deny => Err(Code::NoSuchRoute.into()),
         Ok(route) => Ok(route.and_then(|route| route.terms.as_ref())),

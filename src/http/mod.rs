@@ -7,3 +7,4 @@ pub mod multipart;
 pub mod path;
 pub mod problem;
 pub mod redirect;
+pub mod tolerant;

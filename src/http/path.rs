@@ -4,6 +4,8 @@
 //! escape (`anchors.md` 4.3, 17). Here nothing is normalised. What has two readings is refused, and the string that was
 //! priced is, byte for byte, the string that the origin gets.
 
+use super::tolerant::fold;
+use percent_encoding::percent_decode_str;
 use std::fmt;
 
 /// A path that has exactly one reading.
@@ -12,6 +14,7 @@ pub struct CanonicalPath {
     raw: String,
     literal: Vec<String>,
     tolerant: Vec<Vec<String>>,
+    folded: Vec<Vec<String>>,
 }
 
 /// Why a path is refused.
@@ -82,7 +85,8 @@ impl CanonicalPath {
             literal.push(form);
         }
         let tolerant = tolerant_readings(&literal);
-        Ok(Self { raw: raw.to_owned(), literal, tolerant })
+        let folded = folded_readings(&literal);
+        Ok(Self { raw: raw.to_owned(), literal, tolerant, folded })
     }
 
     /// The path as it came, and as it is forwarded.
@@ -97,14 +101,59 @@ impl CanonicalPath {
         &self.literal
     }
 
+    /// Whether it holds no escaped character of Unicode beyond ASCII: then it has one fold, itself.
+    #[must_use]
+    pub const fn is_ascii(&self) -> bool {
+        self.folded.is_empty()
+    }
+
     /// The segments as tolerant origins may see them, where that is something else.
     pub fn tolerant_readings(&self) -> impl Iterator<Item = &[String]> {
         self.tolerant.iter().map(Vec::as_slice)
     }
+
+    /// The segments as origins may see them that are tolerant about Unicode: folds, to be compared with folds. Of an ASCII path
+    /// there is one, which is the path.
+    pub fn folded_readings(&self) -> impl Iterator<Item = &[String]> {
+        let plain = self.folded.is_empty().then_some(self.literal.as_slice());
+        plain.into_iter().chain(self.folded.iter().map(Vec::as_slice))
+    }
+}
+
+/// What is left of a path by [`fold`], which may make separators, dots and escapes of other characters.
+fn folded_readings(literal: &[String]) -> Vec<Vec<String>> {
+    if literal.iter().all(|segment| segment.is_ascii()) {
+        return Vec::new();
+    }
+    let plain = fold(&literal.join("/"));
+    let mut readings = Vec::new();
+    let unescaped = fold(&percent_decode_str(&plain).decode_utf8_lossy());
+    for text in [plain, unescaped] {
+        let segments = resolved(&text);
+        readings.extend(tolerant_readings(&segments));
+        readings.push(segments.iter().map(|segment| tolerant_form(segment).to_owned()).collect());
+        readings.push(segments);
+    }
+    readings.sort();
+    readings.dedup();
+    readings
+}
+
+/// The segments of a path that tolerant software has put together: empty ones and dots are not there any more.
+fn resolved(text: &str) -> Vec<String> {
+    let mut segments: Vec<String> = Vec::new();
+    for segment in text.split(['/', '\\']).map(|segment| segment.trim_matches(' ')) {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment.to_owned()),
+        }
+    }
+    segments
 }
 
 /// Servlet containers cut `;` parameters off each segment, others cut the path at the first; some unescape `%3f` and `%23`
-/// before they look for a query; Windows drops dots and spaces at the end of a name.
+/// before they look for a query; Windows drops dots and spaces at the end of a name, and trimming those at its start as well.
 fn tolerant_readings(literal: &[String]) -> Vec<Vec<String>> {
     let trimmed =
         |segments: Vec<&str>| -> Vec<String> { segments.into_iter().map(|s| tolerant_form(s).to_owned()).collect() };
@@ -127,7 +176,7 @@ fn tolerant_readings(literal: &[String]) -> Vec<Vec<String>> {
 }
 
 fn tolerant_form(segment: &str) -> &str {
-    segment.split([';', '?', '#']).next().unwrap_or(segment).trim_end_matches(['.', ' '])
+    segment.split([';', '?', '#']).next().unwrap_or(segment).trim_end_matches(['.', ' ']).trim_start_matches(' ')
 }
 
 /// Unescapes a segment and puts it in lower case.
@@ -243,7 +292,24 @@ mod tests {
         assert_eq!(readings("/a./b%20"), ["a/b"]);
         assert_eq!(readings("/a%3Fx/b"), ["a", "a/b"]);
         assert_eq!(readings("/a/b%23x"), ["a/b"]);
+        assert_eq!(readings("/a/%20b"), ["a/b"]);
         assert!(readings("/a.b/c%20d").is_empty());
+    }
+
+    #[test]
+    fn folds_are_read_as_the_paths_that_tolerant_software_makes_of_them() {
+        let readings = |path: &str| {
+            let path = CanonicalPath::new(path).unwrap();
+            path.folded_readings().map(|segments| segments.join("/")).collect::<Vec<_>>()
+        };
+        assert_eq!(readings("/A/b"), ["a/b"]);
+        assert_eq!(readings("/%C5%BFecret"), ["secret"]);
+        assert_eq!(readings("/secret%C2%A0/x%E2%80%A8"), ["secret/x"]);
+        assert_eq!(readings("/secret%EF%BC%8E"), ["secret", "secret."]);
+        assert_eq!(readings("/a%EF%BC%8Fb"), ["a/b"]);
+        assert_eq!(readings("/a/%E2%80%A5/b"), ["b"]);
+        assert_eq!(readings("/secret%EF%BC%9Bx"), ["secret", "secret;x"]);
+        assert_eq!(readings("/a%EF%BC%852fb"), ["a/b", "a%2fb"]);
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 //! another (`anchors.md` 4.3, 21).
 
 use super::PAYMENT;
+use crate::http::tolerant::{fold, is_within, letters};
 use crate::strict_json;
 use crate::x402::encode_header_text;
 use percent_encoding::percent_decode;
@@ -77,8 +78,6 @@ fn charsets(content_type: &str) -> impl Iterator<Item = String> {
 
 /// Whether every key is one of these or nothing like one: to some parsers (Go's) `Method` is `method`, and the last one wins.
 fn has_plain_keys<'a>(mut keys: impl Iterator<Item = &'a String>, known: &[&str]) -> bool {
-    // By way of upper case: `ſ` is an `s` then, and by way of lower case the sign for Kelvin a `k`.
-    let fold = |key: &str| key.to_uppercase().to_lowercase();
     keys.all(|key| known.contains(&key.as_str()) || !known.contains(&fold(key).as_str()))
 }
 
@@ -155,7 +154,7 @@ pub fn is_no_call(bytes: &[u8]) -> bool {
     }
     let plain = |value: &Value| match value {
         Value::Object(members) => {
-            let mut methods = members.iter().filter(|(key, _)| key.to_uppercase().to_lowercase() == "method");
+            let mut methods = members.iter().filter(|(key, _)| fold(key) == "method");
             methods.all(|(_, method)| !method.as_str().is_some_and(is_alike))
         }
         _ => true,
@@ -189,7 +188,7 @@ fn is_named_in(bytes: &[u8]) -> bool {
             None => plain.push_str(part),
         }
     }
-    letters(&plain).contains(&letters(CALL))
+    is_within(CALL, &plain)
 }
 
 /// The method by which a tool is called.
@@ -197,10 +196,6 @@ pub const CALL: &str = "tools/call";
 
 fn is_alike(method: &str) -> bool {
     letters(method) == letters(CALL)
-}
-
-fn letters(text: &str) -> String {
-    text.to_uppercase().to_lowercase().chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// So many values a message has at most: each takes a hundred times its bytes once it is read, and an isolate has room for
@@ -389,6 +384,8 @@ mod tests {
             "\u{feff} {\"method\":\"tools/call\"}",
             "/**/{\"method\":\"tools/call\"}",
             ")]}'\n{\"method\":\"tool\u{17f}/call\"}",
+            "{\"method\":\"\u{ff54}ools/c\u{200b}all\"}",
+            "method=%EF%BD%94ools/call",
             "\u{3000}{\"method\":\"tools/call\"}",
             "jsonrpc=2.0&id=1&method=tools/call&params[name]=search",
             "method=%74ools%2Fcall",
