@@ -17,7 +17,7 @@ build: tools ## The release bundle, where wrangler.toml's `main` points
 
 check: ## Is wrangler.toml in order? Prints every mistake, or the route table (ARGS="path --env name")
 	@scripts/setup native
-	@cargo run --quiet --locked --bin edge402-check -- $(ARGS)
+	@scripts/check $(ARGS)
 
 lint: ## rustfmt, clippy, doc warnings, shell and JavaScript syntax, cargo deny
 	@scripts/setup lint
@@ -40,7 +40,7 @@ bundle: build ## What a deployment would upload, and its size
 tools: ## The part of setup that a build needs
 	@scripts/setup build
 
-setup: ## System packages, the wasm32 toolchain, wasm-bindgen, worker-build, cargo-deny, npm packages, Chromium, the examples' Python and Rust
+setup: ## System packages, the wasm32 toolchain, the bundle tool, cargo-deny, npm packages, Chromium, the examples' Python and Rust
 	@scripts/setup
 
 fuzz: ## Everything that a stranger sends, through libFuzzer (needs a nightly toolchain; SECONDS_EACH=60)
