@@ -48,7 +48,7 @@ pub(super) fn challenge(challenge: &Challenge, more: Lines) -> Result<Response> 
     }
     let mut lines = common();
     lines.push(("content-type", "application/json".to_owned()));
-    lines.push((PAYMENT_REQUIRED, challenge.header.clone()));
+    lines.extend(challenge.header.clone().map(|header| (PAYMENT_REQUIRED, header)));
     lines.extend(link(challenge.links.clone()));
     lines.extend(more);
     response(challenge.problem.code.status(), Some(&challenge.body.to_string()), lines)
@@ -96,7 +96,7 @@ pub(super) fn page(page: &Page) -> Result<Response> {
 /// The price, for a person: the same status and the same header, over a page.
 pub(super) fn paywall(challenge: &Challenge, page: &Page, head: bool) -> Result<Response> {
     let mut lines = common();
-    lines.push((PAYMENT_REQUIRED, challenge.header.clone()));
+    lines.extend(challenge.header.clone().map(|header| (PAYMENT_REQUIRED, header)));
     lines.extend(page_lines(page));
     response(challenge.problem.code.status(), (!head).then_some(&page.html), lines)
 }

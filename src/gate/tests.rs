@@ -222,7 +222,7 @@ fn a_challenge_fits_into_a_header() {
     let config = config(&[]);
     let long = Facts { query: Some("q".repeat(12_000)), ..request("GET", "/paid/x") };
     let Decision::Challenge(challenge) = decide(&config, &long) else { panic!("not challenged") };
-    assert!(challenge.header.len() < 4_096);
+    assert!(challenge.header.unwrap().len() < 4_096);
     // Everything at once: what the operator may say, and what a caller may ask.
     let networks = ["84532", "8453", "1", "137", "43114", "42161", "421614"].map(|chain| format!("eip155:{chain}"));
     let input = json!({ "query": { "words": { "type": "string", "description": "d".repeat(3_000) } } });
@@ -236,7 +236,7 @@ fn a_challenge_fits_into_a_header() {
     for (path, query) in [(0, 0), (0, 2_000), (0, 12_000), (12_000, 2_000)] {
         let facts = Facts { query: Some("q".repeat(query)), ..request("GET", &format!("/paid/{}", "p".repeat(path))) };
         let Decision::Challenge(challenge) = decide(&config, &facts) else { panic!("not challenged") };
-        assert!(challenge.header.len() <= crate::x402::challenge::LONGEST_HEADER, "{path} {query}");
+        assert!(challenge.header.as_ref().unwrap().len() <= crate::x402::challenge::LONGEST_HEADER, "{path} {query}");
         assert_eq!(challenge.links, None, "that would be longer than what it leads to");
     }
 }

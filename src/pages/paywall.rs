@@ -58,7 +58,7 @@ impl Visitor<'_> {
 /// The page; nothing where no version 2 client could pay, which the page is one of.
 #[must_use]
 pub fn paywall(config: &Config, terms: &Terms, challenge: &Challenge) -> Option<Page> {
-    let required: Value = serde_json::from_slice(&STANDARD.decode(&challenge.header).ok()?).ok()?;
+    let required: Value = serde_json::from_slice(&STANDARD.decode(challenge.header.as_ref()?).ok()?).ok()?;
     let accepts = required.get("accepts")?.as_array()?;
     let offered: Vec<&Requirement> = terms.requirements.iter().filter(|r| accepts.contains(&r.to_v2())).collect();
     let first = *offered.first()?;

@@ -18,8 +18,8 @@ pub const LONGEST_HEADER: usize = 12_288;
 pub struct Challenge {
     /// Why; [`Code::PaymentRequired`] when nothing was sent.
     pub problem: Problem,
-    /// The value of `PAYMENT-REQUIRED`.
-    pub header: String,
+    /// The value of `PAYMENT-REQUIRED`; none where no client of version 2 could pay.
+    pub header: Option<String>,
     /// The JSON body: the x402 members with the problem's beside them.
     pub body: Value,
     /// Whether there is nothing to choose from: then it is no challenge, and is not sent.
@@ -51,12 +51,20 @@ pub fn challenge(
         Code::PaymentRequired => "Payment required",
         code => code.as_str(),
     };
+    // Entries that v1 has no name for would make the strict client throw before it chooses: they are v2's alone.
+    let v1: Vec<Value> = offered.v1.iter().filter_map(|requirement| requirement.to_v1(resource)).collect();
+    let empty = v1.is_empty() && offered.v2.is_empty();
+    // Neither in the header nor in the body a version that nothing is offered under: it would hide the other one.
+    let style = match style {
+        ChallengeBody::V1 if v1.is_empty() => ChallengeBody::V2,
+        ChallengeBody::V2 if offered.v2.is_empty() => ChallengeBody::V1,
+        style => style,
+    };
     let mut body = match style {
-        // Entries that v1 has no name for would make the strict client throw before it chooses: they are v2's alone.
         ChallengeBody::V1 => json!({
             "x402Version": 1,
             "error": error,
-            "accepts": offered.v1.iter().filter_map(|r| r.to_v1(resource)).collect::<Vec<_>>(),
+            "accepts": v1,
         }),
         ChallengeBody::V2 => json!({
             "x402Version": 2,
@@ -70,8 +78,8 @@ pub fn challenge(
     {
         merge(members, document);
     }
-    let empty = offered.v1.is_empty() && offered.v2.is_empty();
-    Challenge { problem, header: header(&offered.v2, resource, error, extensions), body, empty, links: None }
+    let header = (!offered.v2.is_empty()).then(|| header(&offered.v2, resource, error, extensions));
+    Challenge { problem, header, body, empty, links: None }
 }
 
 /// What is left out of a header that is too long, one after the other until it is not: what a caller makes long (a query, a
@@ -170,7 +178,29 @@ mod tests {
 
     fn told(requirements: &[Requirement], resource: &Resource, extensions: &Value) -> String {
         let offered = OnOffer { v1: Vec::new(), v2: requirements.iter().collect() };
-        challenge(&offered, resource, ChallengeBody::V1, "", extensions, Code::PaymentRequired.into()).header
+        challenge(&offered, resource, ChallengeBody::V1, "", extensions, Code::PaymentRequired.into()).header.unwrap()
+    }
+
+    #[test]
+    fn no_version_is_announced_that_nothing_is_offered_under() {
+        let one = [requirement(default_asset(crate::evm::network::Network::new(84532)).unwrap())];
+        let all: Vec<&Requirement> = one.iter().collect();
+        let resource = Resource { url: "https://x/y".into(), ..Resource::default() };
+        for style in [ChallengeBody::V1, ChallengeBody::V2] {
+            let of = |v1: &[&'static str], v2: &[&'static str]| {
+                let take = |named: &[&str]| if named.is_empty() { Vec::new() } else { all.clone() };
+                let offered = OnOffer { v1: take(v1), v2: take(v2) };
+                challenge(&offered, &resource, style, "", &json!({}), Code::PaymentRequired.into())
+            };
+            let old = of(&["base-sepolia"], &[]);
+            assert_eq!((old.header.as_ref(), &old.body["x402Version"], old.empty), (None, &json!(1), false));
+            assert_eq!(old.body["accepts"][0]["network"], "base-sepolia");
+            let new = of(&[], &["eip155:84532"]);
+            assert_eq!((&new.body["x402Version"], new.empty), (&json!(2), false));
+            assert_eq!(new.body["accepts"][0]["network"], "eip155:84532");
+            assert_eq!(read(&new.header.unwrap())["accepts"].as_array().unwrap().len(), 1);
+            assert!(of(&[], &[]).empty);
+        }
     }
 
     #[test]

@@ -2,7 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { assertAnswered, assertRefused, atOnce, authorize, call, NETWORK, now, prepare, until } from './helpers.mjs';
+import { wrapFetchWithPayment, x402Client } from '@x402/fetch';
+import { ExactEvmSchemeV1 } from '@x402/evm/exact/v1/client';
+import { assertAnswered, assertRefused, atOnce, authorize, call, NETWORK, now, prepare, until, V1_NETWORK } from './helpers.mjs';
+import { payV1 } from './stack/client.mjs';
 import { CHECKED, kind, lists, on, PATH, startSeveral, V1, V2 } from './several.mjs';
 import { stopEverything } from './stack/processes.mjs';
 
@@ -28,6 +31,22 @@ for (const [name, kinds, offer] of [
     await Promise.all([worker.stop(), first.stop()]);
   });
 }
+
+test('the official clients of both versions pay where version 1 alone is settled', async () => {
+  const first = await facilitator(lists(V1));
+  const worker = await workerWith([first]);
+  const url = worker.url + PATH;
+  const old = await stack.buyer();
+  const paid = await payV1(url, old);
+  assert.equal(paid.status, 200, await paid.text());
+  // The present one, which knows version 1 as well: it reads the body where there is no header.
+  const both = await stack.buyer();
+  const client = new x402Client().registerV1(V1_NETWORK, new ExactEvmSchemeV1(both));
+  const again = await wrapFetchWithPayment(fetch, client)(url);
+  assert.equal(again.status, 200, await again.text());
+  for (const buyer of [old, both]) assert.equal((await stack.chain.transfers({ from: buyer.address })).length, 1);
+  await Promise.all([worker.stop(), first.stop()]);
+});
 
 for (const [name, kinds] of [
   ['nothing', []], ['another network', [kind(2, 'eip155:8453'), kind(1, 'base')]], ['another scheme', [kind(2, NETWORK, 'upto')]],

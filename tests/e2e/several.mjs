@@ -1,6 +1,7 @@
 // Workers with several facilitators, each the real one behind a proxy of its own.
 
-import { authorize, challengeOf, NETWORK, startStack, until, V1_NETWORK } from './helpers.mjs';
+import assert from 'node:assert/strict';
+import { authorize, call, challengeOf, decode, NETWORK, startStack, until, V1_NETWORK } from './helpers.mjs';
 import { ADMIN_TOKEN, booksOf } from './identified.mjs';
 import { freePort } from './stack/processes.mjs';
 import { startFacilitatorProxy } from './stack/proxy.mjs';
@@ -40,8 +41,13 @@ export async function startSeveral() {
     },
     /** What a challenge offers: how many ways to pay for v2 clients, and for v1 clients. */
     offered: async (worker) => {
-      const { required, body } = await challengeOf(worker.url, PATH);
-      return { v2: required.accepts.length, v1: body.accepts.length };
+      const response = await call(worker.url, PATH);
+      assert.equal(response.status, 402, response.text);
+      const header = response.headers['payment-required'];
+      const body = response.json();
+      // A version that nothing is offered under is not announced at all.
+      assert.ok(body.accepts.length > 0 && (header === undefined || decode(header).accepts.length > 0), response.text);
+      return { v2: header ? decode(header).accepts.length : 0, v1: body.x402Version === 1 ? body.accepts.length : 0 };
     },
     /** A payment for a path, made without asking the Worker that is to see it first. */
     payment: async (path = PATH) => {

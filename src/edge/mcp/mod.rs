@@ -192,6 +192,14 @@ fn refused_or_raw(
         }
         return answer::refusal(&challenge);
     }
+    // Where only version 1 is on offer, the body alone is the price.
+    if let (402, Value::Object(challenge)) = (status, json())
+        && challenge.get("x402Version") == Some(&Value::from(1))
+        && challenge.contains_key("accepts")
+        && challenge.contains_key("code")
+    {
+        return answer::refusal(&Value::Object(challenge));
+    }
     if kind != "application/problem+json" {
         return answer::of_http(status, kind, body);
     }

@@ -62,7 +62,7 @@ fn a_challenge_invites_a_wallet_to_sign_in_where_credits_are_taken() {
     let config = selling();
     let extensions = |path: &str| {
         let Decision::Challenge(challenge) = decide(&config, &request("GET", path)) else { panic!("{path}") };
-        let header: Value = serde_json::from_slice(&base64_of(&challenge.header)).unwrap();
+        let header: Value = serde_json::from_slice(&base64_of(&challenge.header.unwrap())).unwrap();
         header["extensions"].clone()
     };
     assert_eq!(extensions("/paid/x")["sign-in-with-x"]["info"]["uri"], "https://gate/paid/x");

@@ -113,9 +113,11 @@ fn only_the_plain_challenge_is_a_page() {
     assert!(!BROWSER.is_shown(&challenge, &facts));
     // Version 1 alone is on offer, or what is on offer cannot be read.
     for header in [crate::x402::encode_header(&json!({ "accepts": [] })), String::new(), "e30=".to_owned()] {
-        challenge.header = header;
+        challenge.header = Some(header);
         assert_eq!(paywall(&config, terms, &challenge), None);
     }
+    challenge.header = None;
+    assert_eq!(paywall(&config, terms, &challenge), None);
 }
 
 /// The ways to pay, as the page's script writes them: `waysOf` in `paywall.html`.
@@ -146,7 +148,7 @@ fn the_page_says_what_the_header_says_and_what_people_ask() {
     let (terms, challenge) = challenged(&config, &support, &request("GET", "/paid/x"));
     let page = paywall(&config, terms, &challenge).unwrap();
     let data = data(&page);
-    let header: Value = serde_json::from_slice(&STANDARD.decode(&challenge.header).unwrap()).unwrap();
+    let header: Value = serde_json::from_slice(&STANDARD.decode(challenge.header.as_ref().unwrap()).unwrap()).unwrap();
     assert_eq!(json!(ways(&data, None)), header["accepts"]);
     assert_eq!(data["extensions"][PAYMENT_IDENTIFIER], header["extensions"][PAYMENT_IDENTIFIER]);
     assert_eq!(
@@ -184,7 +186,7 @@ fn a_package_is_shown_as_it_is_sold() {
     shown.sort_by_key(|way| sold.iter().position(|one| one == way));
     assert_eq!(shown, sold);
     let (_, challenge) = challenged(&config, &support, &request("GET", "/paid/x"));
-    let header: Value = serde_json::from_slice(&STANDARD.decode(&challenge.header).unwrap()).unwrap();
+    let header: Value = serde_json::from_slice(&STANDARD.decode(challenge.header.as_ref().unwrap()).unwrap()).unwrap();
     assert_eq!(json!(ways(&data, None)), header["accepts"]);
     assert_eq!(format!("{}{}", data["purchase"]["path"].as_str().unwrap(), package.name), package.path());
 }
