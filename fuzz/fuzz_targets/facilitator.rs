@@ -3,7 +3,7 @@
 
 use edge402::evm::network::Network;
 use edge402::evm::Address;
-use edge402::x402::facilitator::{Expected, Outcome, read_settlement, read_verification};
+use edge402::x402::facilitator::{Expected, Outcome, Said, read_settlement, read_verification};
 use edge402::x402::supported::read_supported;
 use libfuzzer_sys::fuzz_target;
 
@@ -12,7 +12,7 @@ fuzz_target!(|input: (u16, &[u8])| {
     let expected = Expected { payer: Address::repeat_byte(7), network: Network::new(84532) };
     let _ = read_verification(status, body, expected);
     let _ = read_supported(status, body);
-    if let Outcome::Settled(transaction) = read_settlement(status, body, expected) {
+    if let Said::Decided(Outcome::Settled(transaction)) = read_settlement(status, body, expected) {
         assert!((200..300).contains(&status) && !transaction.is_empty());
         let text = String::from_utf8_lossy(body);
         assert!(text.contains("success") && text.contains("true"));

@@ -1,11 +1,12 @@
 //! The Worker's side of the ledger: one payer's Durable Object, asked by type.
 
+use super::settlement::last_heard;
 use super::{log, now, objects};
 use crate::gate::Identity;
 use crate::http::problem::{Code, Problem};
 use crate::ledger::authorization::{Denial, Event, Movement};
 use crate::ledger::messages::{Claim, Command, Entry, Identified, Kept, Key, Reply, Right, StoredAnswer};
-use crate::x402::facilitator::says_forbidden;
+use crate::x402::reason::says_forbidden;
 use worker::Env;
 
 /// The binding's name in `wrangler.toml`.
@@ -64,8 +65,8 @@ impl From<NoClaim> for Problem {
         match denial {
             Denial::InFlight => Code::PaymentInFlight.into(),
             Denial::Used => Code::PaymentAlreadyUsed.into(),
-            Denial::Unknown => Code::SettlementUnknown.into(),
-            Denial::Lapsed => Code::SettlementUnconfirmed.into(),
+            Denial::Unknown => last_heard(Code::SettlementUnknown, &reason),
+            Denial::Lapsed => last_heard(Code::SettlementUnconfirmed, &reason),
             Denial::Owed => Code::AnswerOwed.into(),
             Denial::OtherContent => Self::new(
                 Code::PaymentAlreadyUsed,

@@ -1,7 +1,7 @@
-//! The alarm's work on one open settlement: look at the chain where there is one to look at, send the settlement again,
-//! and say what that means. What it means is [`crate::ledger::outcome`]'s to say.
+//! The alarm's work on one open settlement: look at the chain where there is one to look at, ask `/verify` where nothing of
+//! what was sent can land any more, send the settlement again, and say what that means. What it means is [`crate::ledger::outcome`]'s to say.
 
-use super::facilitator::{Attempt, candidates, reachable, settle};
+use super::facilitator::{Attempt, candidates, reachable, second_opinion, settle};
 use super::rpc::prove;
 use super::{environment, log, now};
 use crate::config::{Config, Facilitator};
@@ -10,14 +10,24 @@ use crate::evm::network::Network;
 use crate::evm::proof::{CLOCK_TOLERANCE_SECONDS, Proof, Question};
 use crate::ledger::authorization::{Event, State};
 use crate::ledger::books::Outstanding;
-use crate::ledger::outcome::{CLOCK_SECONDS, Open, Shown, Step, after_attempt, after_attempt_elsewhere, after_look};
+use crate::ledger::outcome::{
+    CLOCK_SECONDS, Open, Shown, Step, after_attempt, after_attempt_elsewhere, after_look, asks_first, still_lost,
+};
 use crate::x402::facilitator::Expected;
+use crate::x402::second_opinion::before_sending;
 use crate::x402::supported::Support;
 use serde_json::Value;
 use worker::Env;
 
+/// What was found out.
+pub(super) struct Resolved {
+    pub(super) event: Event,
+    /// Whether an earlier attempt's end is still unknown.
+    pub(super) lost: bool,
+}
+
 /// What has become of it; nothing when this Worker cannot ask, and the books' own time brings it up again.
-pub(super) async fn resolve(env: &Env, outstanding: &Outstanding) -> Option<Event> {
+pub(super) async fn resolve(env: &Env, outstanding: &Outstanding) -> Option<Resolved> {
     let resolved = environment::config(env);
     let Ok(config) = resolved.as_ref() else { return None };
     let Some(expected) = expected(outstanding) else {
@@ -30,18 +40,27 @@ pub(super) async fn resolve(env: &Env, outstanding: &Outstanding) -> Option<Even
     // Whatever is unknown may have been used; what is due and was never sent has not.
     let doubtful = open.lost || open.state == State::Unknown;
     let shown = if provable && (doubtful || over) { look(config, outstanding, expected).await } else { Shown::Nothing };
+    let found = |event| Some(Resolved { event, lost: open.lost });
     match after_look(&open, shown, provable, now()) {
-        Step::Record(event) => Some(event),
+        Step::Record(event) => found(event),
         Step::Wait(again_at) => {
             let reason = "the chain could not be asked".to_owned();
-            Some(Event::LostTrack { reason, transaction: None, again_at, lost: false })
+            found(Event::LostTrack { reason, transaction: None, again_at, lost: false })
         }
         Step::Send => {
-            let (Attempt { outcome, lost }, facilitator) = send(config, outstanding, expected).await?;
-            let open = Open { lost: open.lost || lost, ..open };
+            let facilitator = whom(config, outstanding, expected).await?;
+            let request = &outstanding.settle_request;
+            if asks_first(&open)
+                && let Some(outcome) = before_sending(second_opinion(facilitator, request, expected).await)
+            {
+                return found(after_attempt(&open, &outcome, provable, now()));
+            }
+            let Attempt { outcome, lost, failed } = settle(facilitator, request, expected).await;
+            let lost_before = still_lost(&open, outstanding.transaction.as_deref(), failed.as_deref());
+            let open = Open { lost: lost_before || lost, ..open };
             let asked_before = outstanding.facilitator == facilitator.url || !open.lost;
             let read = if asked_before { after_attempt } else { after_attempt_elsewhere };
-            Some(read(&open, &outcome, provable, now()))
+            Some(Resolved { event: read(&open, &outcome, provable, now()), lost: open.lost })
         }
     }
 }
@@ -88,15 +107,10 @@ fn question(outstanding: &Outstanding, expected: Expected) -> Option<Question> {
 }
 
 /// To whom it was sent before, if that one is still configured and can be reached; else the next.
-async fn send<'a>(
-    config: &'a Config,
-    outstanding: &Outstanding,
-    expected: Expected,
-) -> Option<(Attempt, &'a Facilitator)> {
+async fn whom<'a>(config: &'a Config, outstanding: &Outstanding, expected: Expected) -> Option<&'a Facilitator> {
     let mut order: Vec<&Facilitator> = candidates(config, &Support::default(), 2, expected.network);
     order.sort_by_key(|facilitator| facilitator.url != outstanding.facilitator);
-    let facilitator = reachable(&order).await?;
-    Some((settle(facilitator, &outstanding.settle_request, expected).await, facilitator))
+    reachable(&order).await
 }
 
 /// Who pays, and where: read from what is sent, so that what the answer is compared with is what was asked.

@@ -5,28 +5,27 @@
 //! `/verify` moves nothing: whoever answers may be asked. A settlement goes to one facilitator and no other, once it has
 //! been sent: the runtime does not tell a connection that was never made from one that broke when the request was through,
 //! and two facilitators that both work on one authorization each call the other's success a failure. So the choice is made
-//! *before* sending. A facilitator that could not be reached a moment ago is tried with a bare connection first, and when
-//! that cannot be made either, nothing has been sent to it and the next one is asked.
+//! *before* sending. A facilitator that could not be reached a moment ago is asked for its list first (`GET /supported`),
+//! and when that has no answer either, nothing has been sent to it and the next one is asked. It is a `fetch` like any
+//! other: a bare connection is refused by the runtime to every address of Cloudflare's own, where many facilitators are.
 
 use super::{log, now, random, within};
 use crate::config::{Config, Facilitator};
 use crate::evm::network::Network;
 use crate::http::redirect::same_service;
-use crate::x402::facilitator::{Expected, Outcome, Verification, read_settlement, read_verification};
+use crate::x402::facilitator::{Expected, Outcome, Said, Verification, read_settlement, read_verification};
 use crate::x402::supported::{Kind, Support, read_supported};
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::Duration;
 use wasm_bindgen::JsValue;
-use worker::{
-    AbortController, AbortSignal, Delay, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response,
-    Socket, Url,
-};
+use worker::{AbortController, AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect, Response};
 
-/// For so long a facilitator that could not be reached is tried with a bare connection before it is sent anything.
+/// For so long a facilitator that could not be reached is asked what it supports before it is sent a settlement.
 const SUSPECT_SECONDS: u64 = 60;
-/// How long that connection may take, in seconds.
-const CONNECT_SECONDS: u64 = 3;
+/// How long that question may take, in seconds.
+const PROBE_SECONDS: u32 = 3;
+/// How long a second opinion on a settlement may take, in seconds: a lease covers it.
+pub(super) const SECOND_OPINION_SECONDS: u32 = 10;
 /// How long the list of what a facilitator settles may take: a challenge may be waiting for it.
 const SUPPORTED_SECONDS: u32 = 5;
 
@@ -84,47 +83,62 @@ pub(super) async fn reachable<'a>(candidates: &[&'a Facilitator]) -> Option<&'a 
         return Some(first);
     }
     for facilitator in candidates {
-        if !is_suspect(facilitator) || connects(facilitator).await {
+        if !is_suspect(facilitator) || answers(facilitator).await {
             return Some(facilitator);
         }
-        log::failure("settle", &format!("{}: no connection, so the next is asked", facilitator.url));
+        log::failure("settle", &format!("{}: no answer, so the next is asked", facilitator.url));
     }
     Some(first)
 }
 
-/// A settlement's outcome, and whether an attempt on the way to it had none.
+/// A settlement's outcome, and what the attempts on the way to it left behind.
 pub(super) struct Attempt {
     pub(super) outcome: Outcome,
+    /// Whether one of them had no outcome.
     pub(super) lost: bool,
+    /// The transaction that it saw fail: nothing of that one can land.
+    pub(super) failed: Option<String>,
 }
 
-/// `POST /settle`; and once more at once when the answer is that it is pending (`protocol.md` 5.3).
+/// `POST /settle`; once more at once when the answer is that it is pending; and `/verify` where the answer is a no that
+/// proves nothing by itself.
 pub(super) async fn settle(facilitator: &Facilitator, body: &str, expected: Expected) -> Attempt {
-    let first = settle_once(facilitator, body, expected).await;
-    if !first.is_pending() {
-        return Attempt { outcome: first, lost: false };
+    let mut said = settle_once(facilitator, body, expected).await;
+    let mut lost = false;
+    if let Some(broadcast) = said.pending().map(ToOwned::to_owned) {
+        said = settle_once(facilitator, body, expected).await.after_pending(&broadcast);
+        lost = matches!(said, Said::Decided(_));
     }
-    let second = settle_once(facilitator, body, expected).await;
-    let outcome = match (first, second) {
-        // The first answer's transaction is the one to look for, whatever is said of it afterwards short of success.
-        (
-            Outcome::Unknown { transaction: broadcast, .. },
-            Outcome::Unknown { reason, transaction, retry_after, .. },
-        ) => Outcome::Unknown { reason, transaction: transaction.or(broadcast), retry_after, lost: true },
-        (Outcome::Unknown { transaction, .. }, Outcome::Refused(reason)) => {
-            Outcome::Unknown { reason, transaction, retry_after: None, lost: true }
+    match said {
+        Said::Decided(outcome) => Attempt { outcome, lost, failed: None },
+        Said::Denied(denied) => {
+            let failed = denied.failed.clone();
+            let verdict = second_opinion(facilitator, body, expected).await;
+            Attempt { outcome: denied.given(verdict), lost, failed }
         }
-        (_, second) => second,
-    };
-    Attempt { outcome, lost: true }
+    }
 }
 
 /// An error here is *unknown*: it may have come when the request was through.
-async fn settle_once(facilitator: &Facilitator, body: &str, expected: Expected) -> Outcome {
+async fn settle_once(facilitator: &Facilitator, body: &str, expected: Expected) -> Said {
     match call(facilitator, "settle", body).await {
         Ok(answer) => read_settlement(answer.status, &answer.body, expected).heeding(answer.retry_after.as_deref()),
-        Err(reason) => Outcome::unknown(reason),
+        Err(reason) => Said::Decided(Outcome::unknown(reason)),
     }
+}
+
+/// `POST /verify` of the one that settles, and for no longer than [`SECOND_OPINION_SECONDS`].
+pub(super) async fn second_opinion(facilitator: &Facilitator, body: &str, expected: Expected) -> Verification {
+    let seconds = facilitator.timeout_seconds.min(SECOND_OPINION_SECONDS);
+    match bounded(facilitator, "verify", Some(body), seconds).await {
+        Ok(answer) => read_verification(answer.status, &answer.body, expected),
+        Err(problem) => Verification::Unavailable(problem),
+    }
+}
+
+/// The longest that [`settle`] takes, in seconds.
+pub(super) fn longest_settlement(facilitator: &Facilitator) -> u64 {
+    u64::from(facilitator.timeout_seconds).saturating_mul(2).saturating_add(u64::from(SECOND_OPINION_SECONDS))
 }
 
 /// `GET /supported`.
@@ -151,17 +165,24 @@ async fn bounded(
     let signal = controller.signal();
     let result = match within(seconds, controller, send(facilitator, endpoint, body, &signal)).await {
         None => Err(format!("no answer within {seconds} seconds")),
-        Some(Err(error)) => Err(format!("the call failed: {error}")),
+        Some(Err(error)) => {
+            // A buyer may be told that it failed, not how.
+            log::failure(endpoint, &format!("{}: {error}", facilitator.url));
+            Err("the call failed".to_owned())
+        }
         Some(Ok(answer)) => Ok(answer),
     };
-    match &result {
-        Ok(_) => SUSPECTS.with_borrow_mut(|suspects| suspects.remove(&facilitator.url)),
+    let suspect = match &result {
+        Ok(answer) => answer.status >= 500,
         Err(problem) => {
             log::failure(endpoint, &format!("{}: {problem}", facilitator.url));
-            let until = now().saturating_add(SUSPECT_SECONDS);
-            SUSPECTS.with_borrow_mut(|suspects| suspects.insert(facilitator.url.clone(), until))
+            true
         }
     };
+    SUSPECTS.with_borrow_mut(|suspects| match suspect {
+        true => suspects.insert(facilitator.url.clone(), now().saturating_add(SUSPECT_SECONDS)),
+        false => suspects.remove(&facilitator.url),
+    });
     result
 }
 
@@ -169,21 +190,10 @@ fn is_suspect(facilitator: &Facilitator) -> bool {
     SUSPECTS.with_borrow(|suspects| suspects.get(&facilitator.url).is_some_and(|until| *until > now()))
 }
 
-/// Whether a bare connection can be made. It carries nothing: what fails here was never sent a settlement.
-async fn connects(facilitator: &Facilitator) -> bool {
-    let Ok(url) = Url::parse(&facilitator.url) else { return false };
-    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else { return false };
-    let Ok(mut socket) = Socket::builder().connect(host.trim_matches(['[', ']']), port) else { return false };
-    let opened = {
-        let opening = std::pin::pin!(socket.opened());
-        let timer = std::pin::pin!(Delay::from(Duration::from_secs(CONNECT_SECONDS)));
-        matches!(futures_util::future::select(opening, timer).await, futures_util::future::Either::Left((Ok(_), _)))
-    };
-    if opened {
-        // Closing one that never opened would wait for it.
-        let _ = socket.close().await;
-    }
-    opened
+/// Whether it answers at all. It is asked for what moves nothing: who fails here was never sent a settlement. Below 500 any
+/// status will do; above, it is a proxy that speaks for a facilitator that is not there.
+async fn answers(facilitator: &Facilitator) -> bool {
+    bounded(facilitator, "supported", None, PROBE_SECONDS).await.is_ok_and(|answer| answer.status < 500)
 }
 
 async fn send(

@@ -24,7 +24,8 @@
 // `#[durable_object]` writes undocumented methods for the runtime to call.
 #![allow(missing_docs)]
 
-use super::collect::resolve;
+use super::collect::{Resolved, resolve};
+use super::facilitator::{SECOND_OPINION_SECONDS, longest_settlement};
 use super::objects::Alarm;
 use super::{environment, log, now};
 use crate::ledger::authorization::{Event, State};
@@ -195,17 +196,20 @@ impl Payer {
         Ok(batch)
     }
 
-    /// The facilitator's time-out, twice (`settlement_pending`).
+    /// A question beforehand, and the settlement.
     fn longest_try(&self) -> u64 {
         match environment::config(&self.env).as_ref() {
-            Ok(config) => config.facilitators.iter().map(|f| u64::from(f.timeout_seconds) * 2).max().unwrap_or(120),
+            Ok(config) => {
+                let longest = config.facilitators.iter().map(longest_settlement).max().unwrap_or(120);
+                longest.saturating_add(u64::from(SECOND_OPINION_SECONDS))
+            }
             Err(_) => 120,
         }
     }
 
     /// Asks, and writes down what it means. An error here must not end the alarm: the others are waiting too.
     async fn bring_on(&self, books: &Books<'_, SqlStorage>, outstanding: &Outstanding) {
-        let Some(event) = resolve(&self.env, outstanding).await else { return };
+        let Some(Resolved { event, lost }) = resolve(&self.env, outstanding).await else { return };
         log::decision("resolve", &outstanding.key.nonce, &serde_json::json!({ "event": format!("{event:?}") }));
         let record = |event: &Event| books.conclude(&outstanding.key, outstanding.attempt, now(), event);
         let recorded = match record(&event) {
@@ -217,7 +221,7 @@ impl Payer {
             }
             recorded => recorded,
         };
-        let nothing_lost = matches!(event, Event::LostTrack { lost: false, .. }) && !outstanding.open.lost;
+        let nothing_lost = matches!(event, Event::LostTrack { lost: false, .. }) && !lost;
         let recorded = recorded.and_then(|_| {
             if nothing_lost { books.nothing_lost(&outstanding.key, outstanding.open.tries) } else { Ok(()) }
         });

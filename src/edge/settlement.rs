@@ -8,7 +8,8 @@ use crate::config::Facilitator;
 use crate::http::problem::{Code, Problem};
 use crate::ledger::authorization::{Event, Movement, State};
 use crate::ledger::outcome::{Open, after_attempt};
-use crate::x402::facilitator::{Expected, PENDING, Verification, says_forbidden, says_used};
+use crate::x402::facilitator::{Expected, Verification};
+use crate::x402::reason::{PENDING, says_forbidden, says_used};
 use crate::x402::receipt::{Receipt, Settlement};
 use serde_json::json;
 use web_sys::Response;
@@ -43,15 +44,14 @@ impl<'a> Sale<'a> {
             None => facilitator::reachable(&self.facilitators).await,
         };
         let Some(facilitator) = facilitator else { return Err(Unpaid::NotBegun) };
-        let longest =
-            u64::from(facilitator.timeout_seconds).saturating_mul(2).saturating_add(u64::from(LEASE_SLACK_SECONDS));
+        let longest = facilitator::longest_settlement(facilitator).saturating_add(u64::from(LEASE_SLACK_SECONDS));
         let until = now().saturating_add(longest);
         // If this cannot be written, nobody would know of the money: nothing is sent.
         if !claim.record(Event::StartSettling { until, facilitator: facilitator.url.clone() }).await {
             claim.record(Event::NeverSent).await;
             return Err(Unpaid::NotBegun);
         }
-        let Attempt { outcome, lost } = facilitator::settle(facilitator, request, self.expected()).await;
+        let Attempt { outcome, lost, .. } = facilitator::settle(facilitator, request, self.expected()).await;
         let valid_before = self.charge.payment.authorization.valid_before.saturating_to();
         let open = Open { state: State::Settling, answered: false, lost, tries: 1, valid_before };
         let provable = self.config.rpc(self.charge.identity.network).is_some();
@@ -67,23 +67,23 @@ impl<'a> Sale<'a> {
                 // Where the alarm has taken over, its attempt may settle what this one could not.
                 match claim.record(Event::Refused { reason: reason.clone() }).await {
                     true => Err(Unpaid::Refused { reason }),
-                    false => Err(Unpaid::Unknown { transaction: None }),
+                    false => Err(Unpaid::Unknown { reason, transaction: None }),
                 }
             }
-            Event::FoundSpent { reason } => match claim.record(Event::FoundSpent { reason }).await {
+            Event::FoundSpent { reason } => match claim.record(Event::FoundSpent { reason: reason.clone() }).await {
                 true => Err(Unpaid::Spent),
-                false => Err(Unpaid::Unknown { transaction: None }),
+                false => Err(Unpaid::Unknown { reason, transaction: None }),
             },
             event => {
-                let transaction = match &event {
+                let (reason, transaction) = match &event {
                     Event::LostTrack { reason, transaction, .. } => {
                         log::failure("settle", reason);
-                        transaction.clone()
+                        (reason.clone(), transaction.clone())
                     }
-                    _ => None,
+                    _ => (String::new(), None),
                 };
                 claim.record(event).await;
-                Err(Unpaid::Unknown { transaction })
+                Err(Unpaid::Unknown { reason, transaction })
             }
         }
     }
@@ -99,12 +99,12 @@ impl<'a> Sale<'a> {
                 let code = if says_forbidden(&reason) { Code::PayerForbidden } else { Code::PaymentRefused };
                 self.refuse(Problem::new(code, reason), self.receipt(failed).headers(dialect))
             }
-            Unpaid::Unknown { transaction } => {
-                // The standard wants a transaction beside `settlement_pending`; without one nothing is claimed.
+            Unpaid::Unknown { reason, transaction } => {
+                // Said only of what may land yet. The standard wants a transaction beside it; without one nothing is claimed.
                 let lines = transaction.map_or_else(Vec::new, |transaction| {
                     self.receipt(Settlement::Failed { reason: PENDING.to_owned(), transaction }).headers(dialect)
                 });
-                self.refuse(Code::SettlementUnknown.into(), lines)
+                self.refuse(last_heard(Code::SettlementUnknown, &reason), lines)
             }
         }
     }
@@ -129,5 +129,13 @@ pub(super) enum Unpaid {
     NotBegun,
     Refused { reason: String },
     Spent,
-    Unknown { transaction: Option<String> },
+    Unknown { reason: String, transaction: Option<String> },
+}
+
+/// Of a settlement without a known outcome, with the last that was heard of it.
+pub(super) fn last_heard(code: Code, reason: &str) -> Problem {
+    match reason {
+        "" => code.into(),
+        reason => Problem::new(code, format!("the last that was heard of it: {reason}")),
+    }
 }

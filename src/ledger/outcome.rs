@@ -5,7 +5,8 @@
 //! wallet. "Nonce already used" is a stranger's doing the first time, and most likely our own after that.
 
 use super::authorization::{Event, Evidence, Movement, State};
-use crate::x402::facilitator::{Outcome, says_spent, stays_definite};
+use crate::x402::facilitator::Outcome;
+use crate::x402::reason::{says_spent, stays_definite};
 
 /// What is known of an open settlement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +31,25 @@ pub fn after_attempt_elsewhere(open: &Open, outcome: &Outcome, provable: bool, n
         Outcome::Refused(reason) => after_attempt(open, &Outcome::unknown(reason.clone()), provable, now),
         outcome => after_attempt(open, outcome, provable, now),
     }
+}
+
+/// Whether `/verify` is asked before the settlement is sent: not the first time, and not while an earlier attempt may have
+/// moved the money, since then its "no" may be that attempt's doing. What failed on chain would most likely fail again, at
+/// the facilitator's expense.
+#[must_use]
+pub const fn asks_first(open: &Open) -> bool {
+    open.tries > 1 && !open.lost
+}
+
+/// Whether an earlier attempt's end is still unknown, once a transaction was seen to fail. Not where there was only one, and
+/// it is this very transaction that it left pending.
+#[must_use]
+pub const fn still_lost(open: &Open, pending: Option<&str>, failed: Option<&str>) -> bool {
+    let ended = match (pending, failed) {
+        (Some(pending), Some(failed)) => open.tries == 2 && pending.eq_ignore_ascii_case(failed),
+        _ => false,
+    };
+    open.lost && !ended
 }
 
 /// How far a block's clock, or ours, may be off: so long after `validBefore` nothing is taken for over, in seconds.
@@ -188,6 +208,23 @@ mod tests {
                 "where the chain can be asked, nobody's word is taken"
             );
         }
+    }
+
+    #[test]
+    fn verify_is_asked_before_a_second_attempt_unless_the_first_may_have_moved_the_money() {
+        let open = |tries, lost| Open { tries, lost, ..open() };
+        assert!(asks_first(&open(2, false)));
+        assert!(!asks_first(&open(1, false)) && !asks_first(&open(2, true)));
+    }
+
+    #[test]
+    fn the_only_attempt_is_no_longer_lost_once_its_own_transaction_was_seen_to_fail() {
+        let open = |tries, lost| Open { tries, lost, ..open() };
+        assert!(!still_lost(&open(2, true), Some("0xAB"), Some("0xab")));
+        assert!(still_lost(&open(3, true), Some("0xab"), Some("0xab")), "another attempt may have landed");
+        assert!(still_lost(&open(2, true), Some("0xab"), Some("0xcd")));
+        assert!(still_lost(&open(2, true), None, Some("0xab")) && still_lost(&open(2, true), Some("0xab"), None));
+        assert!(!still_lost(&open(2, false), None, None));
     }
 
     #[test]

@@ -8,8 +8,10 @@ pub mod challenge;
 pub mod facilitator;
 pub mod identifier;
 pub mod payment;
+pub mod reason;
 pub mod receipt;
 pub mod requirement;
+pub mod second_opinion;
 pub mod siwx;
 pub mod supported;
 

@@ -195,6 +195,140 @@ for (const path of PATHS) describe(path, { concurrency: true }, () => {
   });
 });
 
+const saysNo = (invalidReason) => ({ body: { isValid: false, invalidReason } });
+/** What befalls /settle, and what /verify says then. */
+const faulty = (settle, verify) => (path, body) => (path === '/settle' ? settle(body) : path === '/verify' ? verify?.(body) : undefined);
+
+test('an unknown refusal reason is shown to the buyer once /verify has said no as well', { concurrency: true }, async (t) => {
+  await Promise.all([
+    ['insufficient_balance', 'invalid_exact_evm_insufficient_balance'], ['INSUFFICIENT_FUNDS', 'insufficient_funds'],
+    ['expired', 'invalid_exact_evm_payload_authorization_valid_before'], ['invalid_signature', 'invalid_signature'],
+    ['settle_failed', 'invalid_exact_evm_payload_signature'], ['', 'network_mismatch'],
+  ].flatMap(([reason, verdict]) => ['/weather/after-local', '/weather/before-local'].map((path) => t.test(`${path}: ${reason || 'none'}`, async () => {
+    const buyer = await stack.buyer();
+    const payment = await authorize(worker.url, path, buyer);
+    // Of "INSUFFICIENT_FUNDS" /verify is not even asked: it is one of the standard's own, in capitals.
+    const definite = reason === 'INSUFFICIENT_FUNDS';
+    const shown = definite ? reason : verdict;
+    const silent = reason === '';
+    faults.set(buyer.address, faulty(silent ? () => ({ status: 400, body: { ok: false } }) : refusal(reason), () => saysNo(verdict)));
+    const { result, calls, paid } = await effectsFor(stack, buyer.address, () => ask(path, payment));
+    assert.equal(assertRefused(result, 402, 'payment_refused').detail, shown);
+    const { success, errorReason, transaction } = receiptsOf(result).v2;
+    assert.deepEqual({ success, errorReason, transaction }, { success: false, errorReason: shown, transaction: '' });
+    assert.deepEqual([calls.settle, calls.verify, paid], [1, definite ? 0 : 1, 0n]);
+    assert.equal((await entryOf(worker, buyer.address, payment.nonce)).state, 'refused');
+  }))));
+});
+
+test('a no that /verify does not confirm stays open, and the buyer is told what was said', { concurrency: true }, async (t) => {
+  await Promise.all([
+    // What our own attempt may have caused, or what says nothing of the payment.
+    ['settle_failed', 'invalid_exact_evm_insufficient_balance'], ['settle_failed', 'invalid_exact_evm_payload_authorization_valid_before'],
+    ['settle_failed', 'invalid_exact_evm_nonce_already_used'], ['insufficient_balance', undefined], ['expired', 'rpc_error'],
+    ['rate_limited', 'insufficient_funds'],
+  ].map(([reason, verdict]) => t.test(`${reason}, then ${verdict ?? 'a yes'}`, async () => {
+    const path = '/weather/after-local';
+    const buyer = await stack.buyer();
+    const payment = await authorize(worker.url, path, buyer);
+    faults.set(buyer.address, faulty(refusal(reason), verdict && (() => saysNo(verdict))));
+    const { result, calls } = await effectsFor(stack, buyer.address, () => ask(path, payment));
+    assertUnknown(result);
+    assert.match(result.json().detail, new RegExp(reason));
+    assert.equal(receiptsOf(result).v2, undefined);
+    assert.equal(calls.verify, reason === 'rate_limited' ? 0 : 1);
+    const again = await ask(path, payment);
+    assertUnknown(again);
+    assert.match(again.json().detail, new RegExp(reason), 'the second time the reason is gone');
+    faults.lift(buyer.address);
+    await assertOwedOnce(path, buyer, payment, 'told');
+  })));
+});
+
+test('a refusal in the words of either official facilitator is a refusal', async () => {
+  for (const reason of [
+    'missing_eip712_domain', 'network_mismatch', 'unsupported_scheme', 'invalid_exact_evm_payload_undeployed_smart_wallet',
+    'invalid_exact_evm_failed_to_get_network_config',
+  ]) {
+    const buyer = await stack.buyer();
+    const payment = await authorize(worker.url, '/weather/after-local', buyer);
+    faults.set(buyer.address, at('/settle', refusal(reason)));
+    const { result, calls } = await effectsFor(stack, buyer.address, () => ask('/weather/after-local', payment));
+    assert.equal(assertRefused(result, 402, 'payment_refused').detail, reason);
+    assert.deepEqual([calls.settle, calls.verify], [1, 0]);
+  }
+});
+
+describe('a transaction that failed', { concurrency: true }, () => {
+  const reverted = `0x${'ef'.repeat(32)}`;
+  const WORDS = ['invalid_transaction_state', 'transaction_failed', 'invalid_exact_evm_transaction_failed'];
+  for (const reason of WORDS) {
+    const fails = refusal(reason, 200, { transaction: reverted });
+
+    test(`${reason}: a no of /verify is the reason, and the failed transaction is in no receipt`, async () => {
+      const buyer = await stack.buyer();
+      const payment = await authorize(worker.url, '/weather/after-local', buyer);
+      faults.set(buyer.address, faulty(fails, () => saysNo('invalid_exact_evm_insufficient_balance')));
+      const { result, calls } = await effectsFor(stack, buyer.address, () => ask('/weather/after-local', payment));
+      assert.match(assertRefused(result, 402, 'payment_refused').detail, /insufficient_balance/);
+      assert.deepEqual([calls.settle, calls.verify, receiptsOf(result).v2.transaction], [1, 1, '']);
+    });
+
+    test(`${reason}: a nonce that is used then was used by another`, async () => {
+      const buyer = await stack.buyer();
+      const payment = await authorize(worker.url, '/weather/before-local', buyer);
+      faults.set(buyer.address, faulty(fails, () => saysNo('invalid_exact_evm_nonce_already_used')));
+      for (const _ of 'ab') {
+        const response = await ask('/weather/before-local', payment);
+        assertRefused(response, 409, 'payment_already_used');
+        assert.equal(receiptsOf(response).v2, undefined);
+      }
+      assert.equal((await entryOf(worker, buyer.address, payment.nonce)).state, 'spent');
+    });
+
+    test(`${reason}: it is sent again once /verify says yes, and not before`, async () => {
+      const buyer = await stack.buyer();
+      const payment = await authorize(worker.url, '/weather/after-local', buyer);
+      let mute = true;
+      faults.set(buyer.address, faulty(fails, () => (mute ? { status: 500, raw: '' } : undefined)));
+      const result = await ask('/weather/after-local', payment);
+      assertUnknown(result);
+      assert.equal(receiptsOf(result).v2, undefined, 'nothing of it can land');
+      await until('/verify is asked again', () => callsAbout(stack, buyer.address, '/verify').length >= 3);
+      assert.equal(callsAbout(stack, buyer.address, '/settle').length, 1);
+      faults.lift(buyer.address);
+      mute = false;
+      await assertOwedOnce('/weather/after-local', buyer, payment, 'told');
+    });
+
+    test(`${reason}: but not where the facilitator says that it could not follow it`, async () => {
+      const buyer = await stack.buyer();
+      const payment = await authorize(worker.url, '/weather/after-local', buyer);
+      const errorMessage = 'settlement_pending, but failed to persist for retry: disk full';
+      faults.set(buyer.address, inTurn((body) => ({ ...refusal(reason, 200, { transaction: reverted, errorMessage })(body), forward: true }), unspoilt));
+      const { result, calls } = await effectsFor(stack, buyer.address, () => ask('/weather/after-local', payment));
+      assertUnknown(result);
+      assert.equal(calls.verify, 0);
+      const { errorReason, transaction } = receiptsOf(result).v2;
+      assert.deepEqual({ errorReason, transaction }, { errorReason: 'settlement_pending', transaction: reverted });
+      // It has landed: "used" is by our own attempt.
+      await assertOwedOnce('/weather/after-local', buyer, payment, 'unproven');
+    });
+  }
+});
+
+test('a success with empty optional members is a success', async () => {
+  for (const optional of [{ payer: '' }, { payer: null }, { network: '' }, { network: undefined, payer: undefined }]) {
+    const buyer = await stack.buyer();
+    const payment = await authorize(worker.url, '/weather/after-facilitator', buyer);
+    faults.set(buyer.address, (path) => (path === '/supported' ? undefined : { forward: true, body: (answer) => ({ ...answer, ...optional }) }));
+    const { result, paid } = await effectsFor(stack, buyer.address, () => ask('/weather/after-facilitator', payment));
+    assertAnswered(result);
+    assert.equal(paid, 1000n);
+    assert.deepEqual([receiptsOf(result).v2.success, receiptsOf(result).v2.network], [true, NETWORK]);
+  }
+});
+
 test('a real buyer without money gets a 402 from the chain, and no answer', async () => {
   for (const path of PATHS) {
     const buyer = await stack.buyer(999n);

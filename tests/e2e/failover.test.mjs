@@ -141,14 +141,27 @@ test('each has its own time-out, and its own headers', async () => {
   await Promise.all([worker.stop(), first.stop(), second.stop()]);
 });
 
-test('a list that was slow to come does not condemn who gave none', async () => {
-  // It is suspect, is tried with a bare connection, and takes that: it is asked, and not the next.
-  const first = await facilitator(on('/supported', { hang: true }));
+test('a list that was slow to come does not condemn who gives it now', async () => {
+  // It is suspect, is asked for its list before it is sent a settlement, and answers: it is the one, and not the next.
+  let slow = true;
+  const first = await facilitator((path) => (path === '/supported' && slow ? (slow = false, { hang: true }) : undefined));
   const second = await facilitator();
   const worker = await workerWith([first, second]);
   const paid = await payment();
   assertAnswered(await get(worker, PATH, paid.v2));
   assert.deepEqual([first.count('/settle'), second.count('/settle')], [1, 0]);
+  assert.deepEqual(first.calls.map(({ path }) => path), ['/supported', '/supported', '/settle']);
   await until('one transfer', async () => (await transfersOf(paid)) === 1);
+  await Promise.all([worker.stop(), first.stop(), second.stop()]);
+});
+
+test('a facilitator whose proxy answers for it, with 502, is sent no settlement', async () => {
+  const first = await facilitator(() => ({ status: 502, raw: 'bad gateway' }));
+  const second = await facilitator();
+  const worker = await workerWith([first, second]);
+  const paid = await payment();
+  assertAnswered(await get(worker, PATH, paid.v2));
+  assert.deepEqual([first.count('/settle'), second.count('/settle')], [0, 1]);
+  assert.equal(await transfersOf(paid), 1);
   await Promise.all([worker.stop(), first.stop(), second.stop()]);
 });

@@ -4,7 +4,7 @@
 use crate::world::Rules;
 use edge402::evm::Address;
 use edge402::evm::network::Network;
-use edge402::x402::facilitator::{Expected, Outcome, Verification, read_settlement, read_verification};
+use edge402::x402::facilitator::{Expected, Outcome, Said, Verification, read_settlement, read_verification};
 use serde_json::{Value, json};
 
 /// A facilitator refuses what is valid for less than this.
@@ -149,16 +149,16 @@ impl Chain {
     }
 
     /// `POST /settle`: what is done, and what is heard of it.
-    pub fn settle(&mut self, payment: usize, now: u64, how: u32, rules: Rules, calm: bool) -> Outcome {
+    pub fn settle(&mut self, payment: usize, now: u64, how: u32, rules: Rules, calm: bool) -> Said {
         const DELAYS: [u64; 8] = [0, 0, 1, 3, 15, 40, 120, 100_000];
         let lost = |how: u32| match how % 7 {
-            0 => Outcome::unknown("the call failed: connection reset"),
+            0 => Said::Decided(Outcome::unknown("the call failed")),
             1 => read(500, "broken", None),
             2 => read(500, &failure("unexpected_error", ""), Some(["1", "30", "700"][how as usize / 7 % 3])),
             3 => read(200, "{\"success\":tr", None),
             4 => read(200, &success("0x01", "0x0000000000000000000000000000000000000001"), None),
             5 => read(503, &failure("unexpected_error", ""), Some("5")),
-            _ => Outcome::unknown("no answer within 20 seconds"),
+            _ => Said::Decided(Outcome::unknown("no answer within 20 seconds")),
         };
         let (arrives, delay, answers) = match how % 16 {
             _ if calm => (true, 0, true),
@@ -184,8 +184,11 @@ impl Chain {
             Ok(transaction) => match self.used(payment) {
                 Some(used) if used.transaction == transaction => read(200, &success(&transaction, PAYER), None),
                 // The transaction was reverted: another was first.
-                Some(_) if how & 64 == 0 => read(200, &failure("invalid_transaction_state", &transaction), None),
-                Some(_) => read(200, &failure("invalid_exact_evm_transaction_failed", &transaction), None),
+                Some(_) => {
+                    let words =
+                        ["invalid_transaction_state", "transaction_failed", "invalid_exact_evm_transaction_failed"];
+                    read(200, &failure(words[how as usize / 64 % 3], &transaction), None)
+                }
                 None => read(200, &failure("settlement_pending", &transaction), None),
             },
         }
@@ -214,7 +217,7 @@ fn expected() -> Expected {
     Expected { payer: PAYER.parse::<Address>().unwrap(), network: Network::new(84532) }
 }
 
-fn read(status: u16, body: &str, retry_after: Option<&str>) -> Outcome {
+fn read(status: u16, body: &str, retry_after: Option<&str>) -> Said {
     read_settlement(status, body.as_bytes(), expected()).heeding(retry_after)
 }
 

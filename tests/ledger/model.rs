@@ -8,7 +8,8 @@ use edge402::ledger::books::Outstanding;
 use edge402::ledger::messages::{Claim, Command, Identified, Key, Mode, Reply, Right};
 use edge402::ledger::outcome::Shown;
 use edge402::ledger::sql::Sql;
-use edge402::x402::facilitator::{Outcome, says_spent};
+use edge402::x402::facilitator::{Outcome, Said};
+use edge402::x402::reason::says_spent;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
@@ -381,20 +382,21 @@ impl Model {
     }
 
     /// An answer to a settlement was heard.
-    pub fn heard(&mut self, task: usize, payment: usize, outcome: &Outcome, chain: &mut Chain) {
-        let says_so = match outcome {
-            Outcome::Settled(_) => true,
-            Outcome::Refused(_) => false,
-            Outcome::Unknown { reason, .. } => says_spent(reason),
+    pub fn heard(&mut self, task: usize, payment: usize, said: &Said, chain: &mut Chain) {
+        let says_so = match said {
+            Said::Decided(Outcome::Settled(_)) => true,
+            Said::Decided(Outcome::Unknown { reason, .. }) => says_spent(reason),
+            _ => false,
         };
-        saw(match outcome {
-            Outcome::Settled(_) => "settle: settled",
-            Outcome::Unknown { .. } if says_so => "settle: used",
-            Outcome::Unknown { .. } if outcome.is_pending() => "settle: pending",
-            Outcome::Unknown { retry_after: Some(_), .. } => "settle: asks to wait",
-            Outcome::Unknown { .. } => "settle: unknown",
-            Outcome::Refused(reason) if reason.contains("insufficient") => "settle: poor",
-            Outcome::Refused(_) => "settle: too late",
+        saw(match said {
+            Said::Decided(Outcome::Settled(_)) => "settle: settled",
+            Said::Decided(Outcome::Unknown { .. }) if says_so => "settle: used",
+            Said::Decided(Outcome::Unknown { .. }) if said.pending().is_some() => "settle: pending",
+            Said::Decided(Outcome::Unknown { retry_after: Some(_), .. }) => "settle: asks to wait",
+            Said::Decided(Outcome::Unknown { .. }) => "settle: unknown",
+            Said::Decided(Outcome::Refused(reason)) if reason.contains("insufficient") => "settle: poor",
+            Said::Decided(Outcome::Refused(_)) => "settle: too late",
+            Said::Denied(_) => "settle: failed on chain",
         });
         if says_so && chain.moved_by_us(payment) {
             chain.told(payment, task);

@@ -6,10 +6,11 @@ use edge402::ledger::authorization::{Event, State};
 use edge402::ledger::books::{Books, Outstanding};
 use edge402::ledger::messages::{Command, Kept, Key, Reply};
 use edge402::ledger::outcome::{
-    CLOCK_SECONDS, Open, Shown, Step, after_attempt, after_attempt_elsewhere, after_look, wait,
+    CLOCK_SECONDS, Open, Shown, Step, after_attempt, after_attempt_elsewhere, after_look, asks_first, still_lost, wait,
 };
 use edge402::ledger::sql::{Row, Sql, Value};
-use edge402::x402::facilitator::Outcome;
+use edge402::x402::facilitator::{Outcome, Said, Verification};
+use edge402::x402::second_opinion::before_sending;
 use futures_util::future::join_all;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
@@ -236,7 +237,7 @@ fn take_up(world: &World, object: usize) -> Vec<Outstanding> {
         && let Some(mut outstanding) = books.outstanding(now).unwrap()
     {
         let (key, attempt) = (&outstanding.key, outstanding.attempt);
-        let until = now + 2 * FACILITATOR_SECONDS + SLACK_SECONDS;
+        let until = now + 4 * FACILITATOR_SECONDS + SLACK_SECONDS;
         match outstanding.open.state {
             State::Due | State::Failed => drop(world.record(object, key, attempt, &Event::StartCollecting { until })),
             State::Settling => {
@@ -253,7 +254,7 @@ fn take_up(world: &World, object: usize) -> Vec<Outstanding> {
 }
 
 async fn bring_on(world: &Rc<World>, task: usize, object: usize, outstanding: &Outstanding) {
-    let event = resolve(world, task, outstanding).await;
+    let (event, lost) = resolve(world, task, outstanding).await;
     let recorded = world.record(object, &outstanding.key, outstanding.attempt, &event);
     if !recorded && matches!(event, Event::Settled(_)) {
         let again_at = world.now.get() + wait(outstanding.open.tries, None);
@@ -261,13 +262,13 @@ async fn bring_on(world: &Rc<World>, task: usize, object: usize, outstanding: &O
         let event = Event::LostTrack { reason, transaction: None, again_at, lost: true };
         world.record(object, &outstanding.key, outstanding.attempt, &event);
     }
-    if matches!(event, Event::LostTrack { lost: false, .. }) && !outstanding.open.lost {
+    if matches!(event, Event::LostTrack { lost: false, .. }) && !lost {
         world.objects[object].books().nothing_lost(&outstanding.key, outstanding.open.tries).unwrap();
     }
 }
 
 /// `collect::resolve`.
-async fn resolve(world: &Rc<World>, task: usize, outstanding: &Outstanding) -> Event {
+async fn resolve(world: &Rc<World>, task: usize, outstanding: &Outstanding) -> (Event, bool) {
     let open = outstanding.open;
     let provable = world.rules.rpc;
     let over = world.now.get() > open.valid_before.saturating_add(CLOCK_SECONDS);
@@ -282,42 +283,54 @@ async fn resolve(world: &Rc<World>, task: usize, outstanding: &Outstanding) -> E
     };
     world.model.borrow_mut().looked(&shown);
     match after_look(&open, shown, provable, world.now.get()) {
-        Step::Record(event) => event,
+        Step::Record(event) => (event, open.lost),
         Step::Wait(again_at) => {
             let reason = "the chain could not be asked".to_owned();
-            Event::LostTrack { reason, transaction: None, again_at, lost: false }
+            (Event::LostTrack { reason, transaction: None, again_at, lost: false }, open.lost)
         }
         Step::Send => {
             let payment = crate::model::payment_of(&outstanding.key);
             // The one that was asked before cannot be reached every now and then, and the next is asked.
             let elsewhere = world.now.get().is_multiple_of(7);
-            let (outcome, lost) = settle(world, task, payment, &outstanding.settle_request).await;
-            let open = Open { lost: open.lost || lost, ..open };
+            if asks_first(&open) {
+                let verdict = second_opinion(world, task, payment).await;
+                if let Some(outcome) = before_sending(verdict) {
+                    return (after_attempt(&open, &outcome, provable, world.now.get()), open.lost);
+                }
+            }
+            let (outcome, lost, failed) = settle(world, task, payment, &outstanding.settle_request).await;
+            let lost_before = still_lost(&open, outstanding.transaction.as_deref(), failed.as_deref());
+            let open = Open { lost: lost_before || lost, ..open };
             let read = if elsewhere && open.lost { after_attempt_elsewhere } else { after_attempt };
-            read(&open, &outcome, provable, world.now.get())
+            (read(&open, &outcome, provable, world.now.get()), open.lost)
         }
     }
 }
 
-/// `facilitator::settle`: what is pending is asked for once more, at once.
-pub async fn settle(world: &Rc<World>, task: usize, payment: usize, request: &str) -> (Outcome, bool) {
+async fn second_opinion(world: &Rc<World>, task: usize, payment: usize) -> Verification {
+    match world.call(task, Call::Verify { payment }).await {
+        Heard::Verification(verdict) => verdict,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// `facilitator::settle`: what is pending is asked for once more, at once; and what is denied, of `/verify`.
+pub async fn settle(world: &Rc<World>, task: usize, payment: usize, request: &str) -> (Outcome, bool, Option<String>) {
     let once = async || match world.call(task, Call::Settle { payment, request: request.to_owned() }).await {
-        Heard::Outcome(outcome) => outcome,
+        Heard::Said(said) => said,
         other => panic!("{other:?}"),
     };
-    let first = once().await;
-    if !first.is_pending() {
-        return (first, false);
+    let mut said = once().await;
+    let mut lost = false;
+    if let Some(broadcast) = said.pending().map(ToOwned::to_owned) {
+        said = once().await.after_pending(&broadcast);
+        lost = matches!(said, Said::Decided(_));
     }
-    let outcome = match (first, once().await) {
-        (
-            Outcome::Unknown { transaction: broadcast, .. },
-            Outcome::Unknown { reason, transaction, retry_after, .. },
-        ) => Outcome::Unknown { reason, transaction: transaction.or(broadcast), retry_after, lost: true },
-        (Outcome::Unknown { transaction, .. }, Outcome::Refused(reason)) => {
-            Outcome::Unknown { reason, transaction, retry_after: None, lost: true }
+    match said {
+        Said::Decided(outcome) => (outcome, lost, None),
+        Said::Denied(denied) => {
+            let failed = denied.failed.clone();
+            (denied.given(second_opinion(world, task, payment).await), lost, failed)
         }
-        (_, second) => second,
-    };
-    (outcome, true)
+    }
 }

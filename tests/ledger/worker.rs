@@ -6,7 +6,8 @@ use crate::world::{Call, FACILITATOR_SECONDS, Heard, ORIGIN_SECONDS, World};
 use edge402::ledger::authorization::{Denial, Event, Movement, State};
 use edge402::ledger::messages::{Claim, Command, Identified, Kept, Mode, Reply, Right, StoredAnswer};
 use edge402::ledger::outcome::{CLOCK_SECONDS, Open, after_attempt, wait};
-use edge402::x402::facilitator::{Verification, says_used};
+use edge402::x402::facilitator::Verification;
+use edge402::x402::reason::says_used;
 use std::cell::Cell;
 use std::rc::Rc;
 
@@ -327,14 +328,14 @@ impl Sale {
     }
 
     async fn settle(&self, claim: &Granted) -> Result<Movement, Unpaid> {
-        let until = self.now() + 2 * FACILITATOR_SECONDS + LEASE_SLACK_SECONDS;
+        let until = self.now() + 3 * FACILITATOR_SECONDS + LEASE_SLACK_SECONDS;
         if !self.record(claim, Event::StartSettling { until, facilitator: "https://f".to_owned() }).await {
             self.record(claim, Event::NeverSent).await;
             return Err(Unpaid::NotBegun);
         }
         let Request { task, payment, .. } = self.request;
         self.world.model.borrow_mut().sends(payment, task);
-        let (outcome, lost) = settle(&self.world, task, payment, &self.settle_request()).await;
+        let (outcome, lost, _) = settle(&self.world, task, payment, &self.settle_request()).await;
         let valid_before = self.world.chain.borrow().authorizations[payment].valid_before;
         let open = Open { state: State::Settling, answered: false, lost, tries: 1, valid_before };
         match after_attempt(&open, &outcome, self.world.rules.rpc, self.now()) {

@@ -7,7 +7,7 @@ use crate::object::Object;
 use edge402::ledger::books::Outstanding;
 use edge402::ledger::messages::{Command, Reply};
 use edge402::ledger::outcome::Shown;
-use edge402::x402::facilitator::{Outcome, Verification};
+use edge402::x402::facilitator::{Outcome, Said, Verification};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -51,7 +51,7 @@ pub enum Heard {
     /// `Err`: the object could not be asked, or its reply was lost.
     Reply(Result<Reply, ()>),
     Verification(Verification),
-    Outcome(Outcome),
+    Said(Said),
     /// `Err`: no answer in time.
     Origin(Result<u16, ()>),
     Shown(Shown),
@@ -235,7 +235,7 @@ impl World {
                 7 => Verification::Unavailable("no answer".to_owned()),
                 _ => self.chain.borrow().verify(payment, self.now.get(), self.rules.order),
             }),
-            Call::Settle { payment, .. } => Heard::Outcome(self.settle(task, payment, how)),
+            Call::Settle { payment, .. } => Heard::Said(self.settle(task, payment, how)),
             Call::Origin => Heard::Origin(match how % 8 {
                 7 => Err(()),
                 5 | 6 => Ok(500),
@@ -262,7 +262,7 @@ impl World {
         }
     }
 
-    fn settle(&self, task: usize, payment: usize, how: u32) -> Outcome {
+    fn settle(&self, task: usize, payment: usize, how: u32) -> Said {
         let mut chain = self.chain.borrow_mut();
         if !self.calm.get() && how % 16 == 15 {
             // Not dropped, only late.
@@ -351,7 +351,7 @@ impl World {
             Call::Verify { .. } => Heard::Verification(Verification::Unavailable("no answer".to_owned())),
             Call::Settle { payment, .. } => {
                 self.letters.borrow_mut().push(Letter::Settlement { payment });
-                Heard::Outcome(Outcome::unknown("no answer within 20 seconds"))
+                Heard::Said(Said::Decided(Outcome::unknown("no answer within 20 seconds")))
             }
             Call::Origin => Heard::Origin(Err(())),
             Call::Prove { .. } => Heard::Shown(Shown::Nothing),

@@ -19,7 +19,7 @@ async function pythonWith(requirements, make) {
   return join(venv, 'bin/python');
 }
 
-/** That of the example, as `scripts/setup python` makes it once a machine. */
+/** That of the example, as `scripts/setup python` makes it once a machine; the Python facilitator needs no more. */
 export const pythonOfTheExample = () => pythonWith('examples/python/requirements.txt', () => run(join(ROOT, 'scripts/setup'), ['python']));
 
 /** That of stack/mcp-client.py, which pays for tools with PyPI's mcp and x402. */
