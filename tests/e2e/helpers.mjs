@@ -78,12 +78,14 @@ export async function withoutEffect(stack, act) {
 
 /** Waits for a condition, for as long as a loaded machine may need; the condition is the assertion, not the time. */
 export async function until(what, condition, seconds = 30) {
-  const deadline = Date.now() + seconds * 1000;
+  const began = Date.now();
+  const deadline = began + seconds * 1000;
   for (;;) {
     const value = await condition();
     if (value) return value;
     assert.ok(Date.now() < deadline, `never happened: ${what}`);
-    await sleep(20);
+    // What takes long is asked for less often: the asking is work too, for this machine and for who is asked.
+    await sleep(Math.min(20 + (Date.now() - began) / 20, 200));
   }
 }
 

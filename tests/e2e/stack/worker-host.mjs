@@ -1,4 +1,4 @@
-// Run by worker.mjs in its own process group: Miniflare with one Worker, until SIGTERM.
+// Run by worker.mjs in its own process group where there is a KV namespace: Miniflare with one Worker, until SIGTERM.
 
 import { readFileSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';

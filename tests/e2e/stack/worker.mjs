@@ -1,17 +1,17 @@
-// The built Worker in workerd, served by Miniflare in a process of its own, so that it can be killed like a machine.
+// The built Worker in workerd, a process of its own, so that it can be killed like a machine.
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { freshDirectory, memoryOf, processesOf, ROOT, sleep, startProcess, waitForOutput } from './processes.mjs';
+import { startWorkerd } from './workerd.mjs';
 
 const HOST = join(dirname(fileURLToPath(import.meta.url)), 'worker-host.mjs');
 const MODULE_TYPES = { '.js': 'ESModule', '.mjs': 'ESModule', '.wasm': 'CompiledWasm' };
 
 /**
  * Starts the Worker that `wrangler.toml` describes, with `vars` instead of its `[vars]`: strings as text, all else as
- * JSON, as wrangler hands them over. Requests reach it straight from the socket, without Miniflare's entry worker, which
- * would add and rewrite headers.
+ * JSON, as wrangler hands them over. Requests reach it straight from the socket.
  * @param {object} options
  * @param {Record<string, any>} options.vars
  * @param {Record<string, string>} [options.secrets]
@@ -33,10 +33,11 @@ export async function startWorker({ vars, secrets = {}, persist, port = 0, confi
     ...readWrangler(config), bindings: { ...vars, ...secrets }, persistPath, port, service,
     kv: kv && { path: kvPath, entries: kv.entries ?? {} },
   };
-  const optionsFile = join(freshDirectory('worker'), 'options.json');
-  writeFileSync(optionsFile, JSON.stringify(options), { mode: 0o600 });
-  const host = startProcess({ name: 'worker', command: process.execPath, args: [HOST, optionsFile] });
-  const [, url] = await waitForOutput(host, /^worker ready on (\S+)$/m);
+  const { host, url } = kv ? await startMiniflare(options) : await startWorkerd(options);
+  const kill = async () => {
+    host.kill();
+    await host.exited;
+  };
   return {
     url,
     pid: host.pid,
@@ -56,12 +57,19 @@ export async function startWorker({ vars, secrets = {}, persist, port = 0, confi
     thaw: () => {
       for (const { pid } of processesOf(host.pid, 'workerd')) process.kill(pid, 'SIGCONT');
     },
-    kill: async () => {
-      host.kill();
-      await host.exited;
-    },
-    stop: host.stop,
+    kill,
+    // As Miniflare ends it: workerd itself would wait for open connections.
+    stop: kill,
   };
+}
+
+/** Where there is a KV namespace: workerd has none of its own, and Miniflare brings one. */
+async function startMiniflare(options) {
+  const optionsFile = join(freshDirectory('worker'), 'options.json');
+  writeFileSync(optionsFile, JSON.stringify(options), { mode: 0o600 });
+  const host = startProcess({ name: 'worker', command: process.execPath, args: [HOST, optionsFile] });
+  const [, url] = await waitForOutput(host, /^worker ready on (\S+)$/m);
+  return { host, url };
 }
 
 /**
