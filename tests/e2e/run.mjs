@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const REMEMBERED = join(process.env.CARGO_TARGET_DIR ?? join(HERE, '../../target'), 'e2e-seconds.json');
-// One more than can compute: a file waits for a chain's block or a time-out now and then.
-const atOnce = Number(process.env.TEST_FILES_AT_ONCE) || availableParallelism() + 1;
+// More than can compute: over half of its time a file waits, for an alarm, a time-out or a block of the chain.
+const atOnce = Number(process.env.TEST_FILES_AT_ONCE) || availableParallelism() + 2;
 
 const given = process.argv.slice(2);
 const files = given.length ? given : readdirSync(HERE).filter((name) => name.endsWith('.test.mjs')).map((name) => join(HERE, name));
