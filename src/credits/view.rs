@@ -55,28 +55,8 @@ fn purchase(entry: &super::messages::Entry) -> Value {
         "symbol": text("symbol"),
         "network": network,
         "transaction": transaction,
-        "explorerUrl": network.and_then(|network| network.parse().ok()).and_then(|network| explorer(network, transaction?)),
+        "explorerUrl": network
+            .and_then(|network| network.parse::<Network>().ok())
+            .and_then(|network| network.explorer_url(transaction?)),
     })
-}
-
-/// Where a person can look a transaction up.
-#[must_use]
-pub fn explorer(network: Network, transaction: &str) -> Option<String> {
-    let host = match network.chain_id() {
-        1 => "etherscan.io",
-        11_155_111 => "sepolia.etherscan.io",
-        8453 => "basescan.org",
-        84532 => "sepolia.basescan.org",
-        137 => "polygonscan.com",
-        80002 => "amoy.polygonscan.com",
-        42161 => "arbiscan.io",
-        421_614 => "sepolia.arbiscan.io",
-        43114 => "snowtrace.io",
-        43113 => "testnet.snowtrace.io",
-        42220 => "celoscan.io",
-        _ => return None,
-    };
-    let hash = transaction.strip_prefix("0x")?;
-    let whole = hash.len() == 64 && hash.bytes().all(|b| b.is_ascii_hexdigit());
-    whole.then(|| format!("https://{host}/tx/{transaction}"))
 }

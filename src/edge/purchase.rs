@@ -5,7 +5,6 @@ use super::claims::Ledger;
 use super::respond;
 use crate::config::{Credits, Package, Terms};
 use crate::credits::key::{Key, Keys};
-use crate::credits::view::explorer;
 use crate::evm::network::Network;
 use crate::gate::Charge;
 use crate::http::problem::{Code, Problem};
@@ -102,7 +101,7 @@ fn payment(network: Network, transaction: Option<&str>, purchase: &messages::Pur
     json!({
         "network": network.to_string(),
         "transaction": transaction,
-        "explorerUrl": transaction.and_then(|transaction| explorer(network, transaction)),
+        "explorerUrl": transaction.and_then(|transaction| network.explorer_url(transaction)),
         "price": purchase.amount,
         "symbol": purchase.symbol,
         "amount": atomic,
