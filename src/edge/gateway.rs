@@ -156,7 +156,7 @@ impl Visit<'_> {
         doubt: Option<&Challenge>,
     ) -> Result<Response> {
         let Read { identified, content, body } = match self.tool {
-            Some(tool) => replay::identify_by(charge, tool.content, tool.body.clone()),
+            Some(tool) => replay::identify_by(charge, self.request, tool.content, tool.body.clone()),
             None => match replay::identify(charge, self.request).await {
                 Ok(read) => read,
                 Err(problem) => return respond::problem(&problem, Vec::new()),

@@ -4,6 +4,7 @@ use super::{respond, within};
 use crate::gate::Charge;
 use crate::http::multipart;
 use crate::http::problem::{Code, Problem};
+use crate::http::selection::selection;
 use crate::ledger::messages::{Identified, StoredAnswer};
 use alloy_primitives::{B256, keccak256};
 use base64::Engine;
@@ -34,8 +35,8 @@ pub(super) enum Content {
 }
 
 impl Content {
-    fn of(bytes: &[u8]) -> Self {
-        Self::Known(keccak256(bytes))
+    fn of(bytes: &[u8], selected: &str) -> Self {
+        Self::Known(hash(bytes, selected))
     }
 
     /// As the books have it.
@@ -45,6 +46,24 @@ impl Content {
             Self::Unknown => None,
         }
     }
+}
+
+/// Of a body, with what the headers beside it select. No header that selects leaves the body's own hash.
+fn hash(bytes: &[u8], selected: &str) -> B256 {
+    let hash = keccak256(bytes);
+    if selected.is_empty() { hash } else { keccak256([hash.as_slice(), selected.as_bytes()].concat()) }
+}
+
+/// What a request's headers select.
+fn selected_by(request: &Request, reads: impl Fn(&str) -> bool) -> String {
+    let headers = request.headers();
+    let names = super::origin::names(&headers);
+    let lines: Vec<(String, String)> = names
+        .into_iter()
+        .filter(|name| reads(name))
+        .filter_map(|name| headers.get(&name).ok().flatten().map(|value| (name, value)))
+        .collect();
+    selection(lines.iter().map(|(name, value)| (name.as_str(), value.as_str())))
 }
 
 /// A request as it is claimed for.
@@ -61,13 +80,15 @@ pub(super) struct Read {
 pub(super) async fn identify(charge: &Charge<'_>, request: &Request) -> std::result::Result<Read, Problem> {
     let id = charge.payment.identifier.clone();
     let unread = |content| Read { identified: None, content, body: None };
+    let selected = selected_by(request, |_| true);
+    let identified = |id, bytes: &[u8]| identified(charge, id, bytes, &selected);
     let stream = request.body();
     // Theirs says nothing (RFC 9110, 9.3.1), and no request can be made anew with one; but the origin gets it.
     if stream.is_some() && matches!(request.method().as_str(), "GET" | "HEAD") {
-        return Ok(Read { identified: id.map(|id| identified(charge, id, &[])), ..unread(Content::Unknown) });
+        return Ok(Read { identified: id.map(|id| identified(id, &[])), ..unread(Content::Unknown) });
     }
     let Some(stream) = stream else {
-        return Ok(Read { identified: id.map(|id| identified(charge, id, &[])), ..unread(Content::of(&[])) });
+        return Ok(Read { identified: id.map(|id| identified(id, &[])), ..unread(Content::of(&[], &selected)) });
     };
     let length = request.headers().get("content-length").ok().flatten().and_then(|length| length.parse::<u32>().ok());
     if id.is_none() && length.is_none_or(|length| length > SMALL_BODY_BYTES) {
@@ -75,23 +96,26 @@ pub(super) async fn identify(charge: &Charge<'_>, request: &Request) -> std::res
     }
     let body = read_up_to(stream, MOST_BODY_BYTES, BODY_SECONDS).await.ok_or(Problem::from(Code::BodyTooLarge))?;
     let bytes = body.to_vec();
-    let identified = id.map(|id| identified(charge, id, &bytes));
+    let identified = id.map(|id| identified(id, &bytes));
     let kind = request.headers().get("content-type").ok().flatten().unwrap_or_default();
-    Ok(Read { identified, content: Content::of(&multipart::unbound(&kind, bytes)), body: Some(body) })
+    Ok(Read { identified, content: Content::of(&multipart::unbound(&kind, bytes), &selected), body: Some(body) })
 }
 
 /// The same for what is not the request's own body: the call of a tool.
-pub(super) fn identify_by(charge: &Charge<'_>, content: &[u8], body: Option<Uint8Array>) -> Read {
-    let identified = charge.payment.identifier.clone().map(|id| identified(charge, id, content));
-    Read { identified, content: Content::of(content), body }
+pub(super) fn identify_by(charge: &Charge<'_>, request: &Request, content: &[u8], body: Option<Uint8Array>) -> Read {
+    // What a message is written in is the transport's, and may be another when the call is made again.
+    let selected = selected_by(request, |name| name != "accept" && !name.starts_with("content-"));
+    let id = charge.payment.identifier.clone();
+    let identified = id.map(|id| identified(charge, id, content, &selected));
+    Read { identified, content: Content::of(content, &selected), body }
 }
 
-fn identified(charge: &Charge<'_>, id: String, content: &[u8]) -> Identified {
-    Identified { id, fingerprint: fingerprint(charge, content) }
-}
-
-fn fingerprint(charge: &Charge<'_>, content: &[u8]) -> String {
-    keccak256([charge.identity.binding.as_slice(), keccak256(content).as_slice()].concat()).to_string()
+fn identified(charge: &Charge<'_>, id: String, content: &[u8], selected: &str) -> Identified {
+    let content = hash(content, selected);
+    Identified {
+        id,
+        fingerprint: keccak256([charge.identity.binding.as_slice(), content.as_slice()].concat()).to_string(),
+    }
 }
 
 /// Says it again, or, where it was not kept, that it was said, with the receipt.

@@ -7,4 +7,6 @@ pub mod multipart;
 pub mod path;
 pub mod problem;
 pub mod redirect;
+pub mod relay;
+pub mod selection;
 pub mod tolerant;
