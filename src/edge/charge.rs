@@ -5,7 +5,7 @@
 //! answer that is owed, never money that nobody knows of and never a second answer.
 
 use super::claims::{Claimed, Granted, Ledger};
-use super::goods::{Goods, Ready, Served};
+use super::goods::{Failure, Goods, Ready, Served};
 use super::replay::Content;
 use super::sale::Sale;
 use super::settlement::Unpaid;
@@ -142,6 +142,7 @@ impl<'a> Sale<'a> {
         chosen: Option<&Facilitator>,
     ) -> Result<Response> {
         let served = match self.serve(None).await {
+            Ok(served) if served.led_to.is_some() => return self.led_on(claim, served).await,
             Ok(served) if served.status() < 400 => served,
             failed => return self.not_charged(claim, failed).await,
         };
@@ -213,14 +214,41 @@ impl<'a> Sale<'a> {
         self.deliver(claim, movement, served, HangingUp::EndsIt).await
     }
 
-    async fn serve(&self, paid: Option<&Movement>) -> std::result::Result<Served, Problem> {
+    async fn serve(&self, paid: Option<&Movement>) -> std::result::Result<Served, Failure> {
         let until = now().saturating_add(u64::from(self.lease_seconds()));
         let ready = match (&self.goods, paid) {
             // It was reserved for this payment when it was paid.
             (Goods::Debt(_), Some(_)) => Ready::default(),
-            _ => self.goods.prepare(self, until).await?,
+            _ => self
+                .goods
+                .prepare(self, until)
+                .await
+                .map_err(|problem| Failure { nothing_ran: true, ..problem.into() })?,
         };
         self.goods.serve(self, ready, paid).await
+    }
+
+    /// A redirect to what is sold on the same terms: it costs nothing, and the payment is good for what it leads to.
+    async fn led_on(&self, claim: &Granted, mut redirect: Served) -> Result<Response> {
+        let Some(to) = redirect.led_to.take() else { return redirect.release(Vec::new()) };
+        // Who follows at once must find it said.
+        if !claim.record(Event::LedOn { to }).await {
+            redirect.discard();
+            return self.refuse(Code::StorageUnavailable.into(), Vec::new());
+        }
+        self.note("led_on", &json!({ "origin_status": redirect.status() }));
+        redirect.release(Vec::new())
+    }
+
+    /// The same, of what is paid already: it is owed there.
+    async fn owed_there(&self, claim: &Granted, movement: Movement, mut redirect: Served) -> Result<Response> {
+        let to = redirect.led_to.take().unwrap_or_default();
+        if !claim.record(Event::OwedThere { to }).await {
+            redirect.discard();
+            return self.hold_back(claim, movement).await;
+        }
+        self.note("led_on", &json!({ "origin_status": redirect.status(), "transaction": movement.transaction }));
+        redirect.release(self.settled(movement))
     }
 
     /// Releases what was paid for beforehand, if it is an answer; if not, it is still owed.
@@ -228,10 +256,11 @@ impl<'a> Sale<'a> {
         &self,
         claim: &Granted,
         movement: Movement,
-        served: std::result::Result<Served, Problem>,
+        served: std::result::Result<Served, Failure>,
         hanging_up: HangingUp,
     ) -> Result<Response> {
         match served {
+            Ok(served) if served.led_to.is_some() => self.owed_there(claim, movement, served).await,
             // Who is paid first is paid for any answer; after the fact only one that would have been charged counts.
             Ok(served) if self.charge.terms.settle == Settle::Before || served.status() < 400 => {
                 self.release(claim, movement, served, hanging_up).await
@@ -241,13 +270,18 @@ impl<'a> Sale<'a> {
                 claim.record(Event::NothingRan).await;
                 failure.release(self.settled(movement))
             }
-            Err(problem) => {
-                // Of a body that streams, the buyer may have broken the connection itself.
-                let nothing = problem.code == Code::OriginUnreachable && matches!(self.content, Content::Known(_));
-                claim.record(if nothing { Event::NothingRan } else { Event::StillOwed }).await;
-                self.refuse(problem, self.settled(movement))
+            Err(Failure { problem, nothing_ran, .. }) => {
+                // A connection that broke may have been broken by the buyer, or by what it asked for.
+                claim.record(if nothing_ran { Event::NothingRan } else { Event::StillOwed }).await;
+                let is_over = !nothing_ran && self.is_over().await;
+                self.refuse(if is_over { in_vain(&problem) } else { problem }, self.settled(movement))
             }
         }
+    }
+
+    /// Whether the origin has worked on it as often as it may: whoever sends it again has no answer any more.
+    async fn is_over(&self) -> bool {
+        matches!(self.look().await, Err(super::claims::NoClaim::Denied { denial: Denial::Used, .. }))
     }
 
     /// The facilitator has seen the wallet; the alarm collects from it.
@@ -258,6 +292,7 @@ impl<'a> Sale<'a> {
                 claim.record(Event::Release).await;
                 self.refuse(Code::OriginUnreachable.into(), Vec::new())
             }
+            Ok(served) if served.led_to.is_some() => self.led_on(claim, served).await,
             Ok(mut served) if served.status() < 400 => {
                 // Nobody collects for an answer that is not in the books.
                 let kept = self.kept(&served);
@@ -280,15 +315,16 @@ impl<'a> Sale<'a> {
         }
     }
 
-    async fn not_charged(&self, claim: &Granted, failed: std::result::Result<Served, Problem>) -> Result<Response> {
+    async fn not_charged(&self, claim: &Granted, failed: std::result::Result<Served, Failure>) -> Result<Response> {
+        let untold = failed.as_ref().is_err_and(|failure| failure.untold);
         // Awaited, not left for later: a client that tries the same payment again at once is not told 409.
-        claim.record(Event::Release).await;
+        claim.record(if untold { Event::RanInVain } else { Event::Release }).await;
         match failed {
             Ok(failure) => {
                 self.note("not_charged", &json!({ "origin_status": failure.status() }));
                 failure.release(Vec::new())
             }
-            Err(problem) => self.refuse(problem, Vec::new()),
+            Err(Failure { problem, .. }) => self.refuse(problem, Vec::new()),
         }
     }
 
@@ -335,4 +371,11 @@ impl<'a> Sale<'a> {
         claim.record(Event::LostTrack { reason, transaction: None, again_at, lost: true }).await;
         self.refuse(Code::SettlementUnknown.into(), Vec::new())
     }
+}
+
+/// What is said of the last run that a payment buys: no invitation to send it again.
+fn in_vain(problem: &Problem) -> Problem {
+    let detail =
+        "the API was asked as often as one payment has it asked, and no answer could be had: this payment is used up";
+    Problem::new(Code::AnswerBroken, detail).with("last", problem.code.as_str().into())
 }

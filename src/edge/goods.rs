@@ -1,7 +1,7 @@
 //! What is sold: a call of the origin, credits for many, or peace about a payment that failed.
 
 use super::debts::Debt;
-use super::origin::{Call, NoAnswer, Outgoing, bodiless, paid_headers, rebuilt};
+use super::origin::{Call, NoAnswer, Outgoing, bodiless, rebuilt};
 use super::purchase::Purchase;
 use super::replay::Unread;
 use super::sale::Sale;
@@ -53,19 +53,24 @@ impl Goods<'_> {
         sale: &Sale<'_>,
         ready: Ready,
         paid: Option<&Movement>,
-    ) -> std::result::Result<Served, Problem> {
+    ) -> std::result::Result<Served, Failure> {
         match self {
             Self::Call(call) => {
-                let outgoing = ready.0.ok_or_else(|| unreachable("nothing was prepared"))?;
+                let outgoing = ready.0.ok_or_else(|| Failure::before_it_ran(unreachable("nothing was prepared")))?;
                 let seconds = sale.charge.terms.timeout_seconds;
-                let answer = match call.paid(outgoing, seconds).await {
+                let answer = match call.paid(outgoing, seconds, paid.is_some()).await {
                     Ok(answer) | Err(NoAnswer::Unusable(answer)) => answer,
-                    Err(NoAnswer::TimedOut) => return Err(Code::OriginTimeout.into()),
-                    Err(NoAnswer::Unreachable(detail)) => return Err(unreachable(&detail)),
-                    Err(NoAnswer::Status(status)) => return Err(refused(status)),
+                    Err(NoAnswer::TimedOut) => return Err(Problem::from(Code::OriginTimeout).into()),
+                    Err(NoAnswer::NeverReached(detail)) => return Err(Failure::before_it_ran(unreachable(&detail))),
+                    Err(NoAnswer::Unreachable(detail)) => return Err(unreachable(&detail).into()),
+                    Err(NoAnswer::NotAnAnswer(status)) => {
+                        return Err(Failure { untold: true, ..not_an_answer(status).into() });
+                    }
+                    Err(NoAnswer::Status(status)) => return Err(Failure::before_it_ran(refused(status))),
                 };
-                let headers = paid_headers(&answer).map_err(|error| unreachable(&error.to_string()))?;
-                let mut served = Served { body: answer.body(), answer, headers, in_hand: None };
+                let headers = call.paid_headers(&answer).map_err(|error| unreachable(&error.to_string()))?;
+                let led_to = call.led_to(sale.charge.terms, &answer);
+                let mut served = Served { body: answer.body(), answer, headers, in_hand: None, led_to };
                 if sale.identified.is_some() && sale.charge.terms.replay_seconds > 0 {
                     served.take_in_hand(seconds).await?;
                 }
@@ -103,6 +108,36 @@ fn paying(sale: &Sale<'_>) -> String {
 #[derive(Default)]
 pub(super) struct Ready(Option<Outgoing>);
 
+/// Why there is nothing to deliver.
+pub(super) struct Failure {
+    pub(super) problem: Problem,
+    /// The origin did not work on it.
+    pub(super) nothing_ran: bool,
+    /// It did, and what it said can be told nobody.
+    pub(super) untold: bool,
+}
+
+impl Failure {
+    const fn before_it_ran(problem: Problem) -> Self {
+        Self { problem, nothing_ran: true, untold: false }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self { problem, nothing_ran: false, untold: false }
+    }
+}
+
+/// What the origin said was no answer's status, and the runtime makes no response of it.
+pub(super) fn not_an_answer(status: u16) -> Problem {
+    log::failure(
+        "origin",
+        &format!("it answered with the status {status}, which is no answer's and cannot be handed on"),
+    );
+    Code::AnswerBroken.into()
+}
+
 /// By its status a client of an MCP server knows that its session is over, and begins another.
 pub(super) fn refused(status: u16) -> Problem {
     unreachable(&format!("the MCP server answered with the status {status}")).with("originStatus", status.into())
@@ -120,12 +155,14 @@ pub(super) struct Served {
     body: Option<ReadableStream>,
     /// The whole body, where it was small enough to be read beforehand.
     in_hand: Option<Uint8Array>,
+    /// It is a redirect to another request that the same payment is good for: that one's binding.
+    pub(super) led_to: Option<String>,
 }
 
 impl Served {
     fn of_ours(response: Response) -> Self {
         let headers = response.headers();
-        Self { body: response.body(), answer: response, headers, in_hand: None }
+        Self { body: response.body(), answer: response, headers, in_hand: None, led_to: None }
     }
 
     pub(super) fn status(&self) -> u16 {

@@ -20,6 +20,7 @@ mod mcp;
 mod objects;
 mod origin;
 mod payer;
+mod presence;
 mod purchase;
 mod replay;
 mod respond;

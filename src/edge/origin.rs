@@ -2,15 +2,18 @@
 //! and are never held.
 
 use super::mcp::{Called, outcome};
+use super::presence;
 use super::{now, within};
-use crate::config::{Config, Origin};
-use crate::gate::holds_our_key;
+use crate::config::{Config, Origin, Terms};
+use crate::gate::{followed, holds_our_key};
 use crate::http::cors;
 use crate::http::headers::{
     Passage, X_EDGE402_PAYER, X_EDGE402_PAYMENT, X_EDGE402_SECRET, X_FORWARDED_HOST, named_by_connection,
-    origins_cookies, reaches_client, reaches_origin,
+    origins_cookies, reaches_client, reaches_origin, upgrade_reaches_origin,
 };
-use js_sys::Uint8Array;
+use crate::http::redirect::{keeps_the_request, leads_back};
+use crate::http::relay::{is_final, says_unreachable};
+use js_sys::{Reflect, Uint8Array};
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{
     Headers, ReadableStream, Request, RequestCache, RequestInit, RequestRedirect, Response, ResponseInit,
@@ -36,8 +39,12 @@ pub(super) struct Call<'a> {
 /// Why the origin has no answer.
 #[derive(Debug)]
 pub(super) enum NoAnswer {
-    /// The connection was refused or broke.
+    /// It did not get the request: there was no connection to it, and there is none now.
+    NeverReached(String),
+    /// The connection was refused or broke: it may have worked on the request.
     Unreachable(String),
+    /// It answered with a status that is no answer's, and no response can be made of it.
+    NotAnAnswer(u16),
     /// No headers in time.
     TimedOut,
     /// An MCP server's transport refused: nothing was run.
@@ -57,33 +64,50 @@ impl Call<'_> {
     pub(super) async fn pass_through(&self) -> Result<Response> {
         let answer = send(self.config, self.env, &self.prepare(Passage::Free, None, None)?.request).await?;
         // A WebSocket's `101` is headers for this hop only, and no new response can be made of it.
-        if answer.status() == 101 {
+        if answer.status() == 101 && is_websocket(&answer) {
             return Ok(answer);
+        }
+        // Handed on, it would bring the real answer along as it came, with what the origin echoes of our secret.
+        if !is_final(answer.status()) {
+            cancel(&answer);
+            return Err(format!("the origin answered with the status {}", answer.status()).into());
         }
         let untouched = names(&answer.headers()).iter().all(|name| reaches_client(name, Passage::Free));
         // The very object that the runtime gave: a new one would lose a WebSocket, and cost a copy of every header.
-        if untouched {
+        if untouched && self.rewritten(&answer).is_none() {
             Ok(answer)
         } else {
-            rebuilt(&answer, answer.body().as_ref(), &filtered(&answer, Passage::Free)?)
+            rebuilt(&answer, answer.body().as_ref(), &self.filtered(&answer, Passage::Free)?)
         }
     }
 
-    /// Sends a paid request, for the answer's head.
+    /// Sends a paid request, for the answer's head. `certain`: where it cannot be had, it matters whether the origin got the
+    /// request.
     pub(super) async fn paid(
         &self,
         outgoing: Outgoing,
         timeout_seconds: u32,
+        certain: bool,
     ) -> std::result::Result<Response, NoAnswer> {
         let Outgoing { request, controller } = outgoing;
         let deadline = now().saturating_add(u64::from(timeout_seconds));
         let answer = within(timeout_seconds, controller, send(self.config, self.env, &request))
             .await
-            .ok_or(NoAnswer::TimedOut)?
-            .map_err(|error| NoAnswer::Unreachable(error.to_string()))?;
-        // No response can be made of any other status, and it must not come to light when the money has moved.
-        if !(200..600).contains(&answer.status()) {
-            return Err(NoAnswer::Unreachable(format!("the origin answered with the status {}", answer.status())));
+            .ok_or(NoAnswer::TimedOut)?;
+        let answer = match answer {
+            Ok(answer) if certain && says_unreachable(answer.status()) && presence::is_gone(self.config).await => {
+                cancel(&answer);
+                return Err(NoAnswer::NeverReached(format!("status {}", answer.status())));
+            }
+            Ok(answer) => answer,
+            Err(error) if certain && presence::is_gone(self.config).await => {
+                return Err(NoAnswer::NeverReached(error.to_string()));
+            }
+            Err(error) => return Err(NoAnswer::Unreachable(error.to_string())),
+        };
+        if !is_final(answer.status()) {
+            cancel(&answer);
+            return Err(NoAnswer::NotAnAnswer(answer.status()));
         }
         match self.tool {
             // Read within what is left of the same time: a claim and a hold last no longer.
@@ -95,6 +119,60 @@ impl Call<'_> {
         }
     }
 
+    /// The headers of the origin's answer to a call that was priced, with what we add.
+    pub(super) fn paid_headers(&self, answer: &Response) -> Result<Headers> {
+        let headers = self.filtered(answer, Passage::Paid)?;
+        headers.set("cache-control", "private, no-store")?;
+        if !headers.has("access-control-allow-origin")? {
+            headers.set("access-control-allow-origin", "*")?;
+        }
+        let exposed = cors::exposed_with(headers.get("access-control-expose-headers")?.as_deref());
+        headers.set("access-control-expose-headers", &exposed)?;
+        Ok(headers)
+    }
+
+    fn filtered(&self, answer: &Response, passage: Passage) -> Result<Headers> {
+        let original = answer.headers();
+        let headers = Headers::new_with_headers(&original)?;
+        for name in names(&original).iter().filter(|name| !reaches_client(name, passage)) {
+            headers.delete(name)?;
+        }
+        if let Some(location) = self.rewritten(answer) {
+            headers.set("location", &location)?;
+        }
+        Ok(headers)
+    }
+
+    /// Where a redirect leads within the gateway.
+    fn leads_back(&self, answer: &Response) -> Option<String> {
+        if !(300..400).contains(&answer.status()) {
+            return None;
+        }
+        let location = answer.headers().get("location").ok().flatten()?;
+        leads_back(root(self.config, self.base), self.base, self.target, &location)
+    }
+
+    /// `Location`, where it names the origin and would lead around the gateway. What would only lead to where it comes from
+    /// stays: it has another meaning.
+    fn rewritten(&self, answer: &Response) -> Option<String> {
+        let location = answer.headers().get("location").ok().flatten()?;
+        let Origin::Url(_) = self.config.origin else { return None };
+        let back = self.leads_back(answer)?;
+        // A relative one is right as it is, unless it begins with the origin's own path.
+        let named = location.contains("://") || location.starts_with('/');
+        let ours = location.strip_prefix(self.base).is_some_and(|rest| rest.starts_with('/'));
+        (named && !ours && back != location && back != self.target).then_some(back)
+    }
+
+    /// The binding of the request that the same payment is good for as well, where the answer is a redirect to it.
+    pub(super) fn led_to(&self, terms: &Terms, answer: &Response) -> Option<String> {
+        let method = self.request.method();
+        if self.tool.is_some() || !keeps_the_request(answer.status(), &method) {
+            return None;
+        }
+        followed(self.config, terms, &method, &self.leads_back(answer)?).map(|binding| binding.to_string())
+    }
+
     /// Builds what the origin gets. Nothing that can fail here may fail after money has moved.
     pub(super) fn prepare(&self, passage: Passage, payer: Option<&str>, payment: Option<&str>) -> Result<Outgoing> {
         let incoming = self.request.headers();
@@ -102,6 +180,9 @@ impl Call<'_> {
         let named = named_by_connection(incoming.get("connection")?.as_deref());
         for name in names(&incoming).iter().filter(|name| !reaches_origin(name, passage, &named)) {
             headers.delete(name)?;
+        }
+        if headers.get("upgrade")?.is_some_and(|protocol| !upgrade_reaches_origin(&protocol)) {
+            headers.delete("upgrade")?;
         }
         if self.body.is_some() {
             // That of the body that came, which may not be the one that goes.
@@ -206,27 +287,6 @@ fn root<'a>(config: &'a Config, base: &'a str) -> &'a str {
     }
 }
 
-/// The headers of the origin's answer to a call that was priced, with what we add.
-pub(super) fn paid_headers(answer: &Response) -> Result<Headers> {
-    let headers = filtered(answer, Passage::Paid)?;
-    headers.set("cache-control", "private, no-store")?;
-    if !headers.has("access-control-allow-origin")? {
-        headers.set("access-control-allow-origin", "*")?;
-    }
-    let exposed = cors::exposed_with(headers.get("access-control-expose-headers")?.as_deref());
-    headers.set("access-control-expose-headers", &exposed)?;
-    Ok(headers)
-}
-
-fn filtered(answer: &Response, passage: Passage) -> Result<Headers> {
-    let original = answer.headers();
-    let headers = Headers::new_with_headers(&original)?;
-    for name in names(&original).iter().filter(|name| !reaches_client(name, passage)) {
-        headers.delete(name)?;
-    }
-    Ok(headers)
-}
-
 /// The answer under other headers, with this body.
 pub(super) fn rebuilt(answer: &Response, body: Option<&ReadableStream>, headers: &Headers) -> Result<Response> {
     let init = ResponseInit::new();
@@ -240,6 +300,18 @@ pub(super) fn rebuilt(answer: &Response, body: Option<&ReadableStream>, headers:
 /// Statuses that may have no body, not even an empty one.
 pub(super) const fn bodiless(status: u16) -> bool {
     matches!(status, 101 | 204 | 205 | 304)
+}
+
+/// Lets go of an answer that is not shown, and of the connection that it came on.
+pub(super) fn cancel(answer: &Response) {
+    if let Some(body) = answer.body() {
+        let _ = body.cancel();
+    }
+}
+
+/// Whether the runtime has made a WebSocket of it; web-sys does not know Cloudflare's member.
+fn is_websocket(answer: &Response) -> bool {
+    Reflect::get(answer, &JsValue::from_str("webSocket")).is_ok_and(|socket| socket.is_object())
 }
 
 /// The names of a header list, in lower case.

@@ -1,8 +1,8 @@
 //! A call that is paid for with prepaid credits: hold, origin, capture or release (`design.md` section 4).
 
 use super::accounts::{Accounts, Credited, unexpected};
-use super::goods::refused;
-use super::origin::{Call, NoAnswer, paid_headers, rebuilt};
+use super::goods::{not_an_answer, refused};
+use super::origin::{Call, NoAnswer, rebuilt};
 use super::{log, now, random, respond, stay_awake};
 use crate::config::{Config, Credits, Settle};
 use crate::credits::messages::{Bought, Command, Reply, Spend as Spending};
@@ -16,8 +16,12 @@ use std::time::Duration;
 use web_sys::Response;
 use worker::{Context, Delay, Env, Result};
 
-/// Seconds that a hold outlives the origin's time-out by (`design.md` section 4).
-const SLACK_SECONDS: u32 = 10;
+/// Seconds that a hold outlives the origin's time-out by: ten for what is slow, and as long as its capture is tried.
+const SLACK_SECONDS: u32 = 40;
+/// How long a capture or a release is tried, in seconds: a Worker lives no longer behind its response.
+const TRIED_SECONDS: u64 = 29;
+/// The longest pause between two tries, in milliseconds.
+const LONGEST_PAUSE: u64 = 2_000;
 /// The longest path in an activity log.
 const LONGEST_REQUEST: usize = 200;
 
@@ -56,33 +60,48 @@ impl CreditCall<'_> {
             Ok(held) => held,
             Err(problem) => return self.refuse(problem),
         };
-        let answer = self.call.paid(outgoing, self.spend.terms.timeout_seconds).await;
-        // What is paid for first is charged unless the origin itself says that it failed: of any other end the buyer may have
-        // been the cause.
+        let first = self.spend.terms.settle == Settle::Before;
+        let answer = self.call.paid(outgoing, self.spend.terms.timeout_seconds, first).await;
+        // What is paid for first is charged unless the origin itself says that it failed, or never got the request: of any
+        // other end the buyer may have been the cause.
         let charged = match &answer {
+            // Where it leads to is paid for there.
+            Ok(answer) if self.call.led_to(self.spend.terms, answer).is_some() => false,
             Ok(answer) => answer.status() < 400,
-            Err(NoAnswer::Unusable(_) | NoAnswer::TimedOut) => self.spend.terms.settle == Settle::Before,
-            Err(_) => false,
+            Err(NoAnswer::NeverReached(_) | NoAnswer::Status(_)) => false,
+            Err(_) => first,
         };
         match answer {
             Ok(answer) | Err(NoAnswer::Unusable(answer)) if charged => self.charged(held, &answer).await,
             Ok(answer) | Err(NoAnswer::Unusable(answer)) => self.not_charged(&held, &answer).await,
-            Err(NoAnswer::TimedOut) if charged => {
-                let status = Code::OriginTimeout.status();
-                self.note("charged", &json!({ "credits": held.spending.credits, "status": status }));
-                self.capture(held, status);
-                self.refuse(Code::OriginTimeout.into())
+            Err(failed) => {
+                let problem = match failed {
+                    NoAnswer::NeverReached(detail) | NoAnswer::Unreachable(detail) => unreachable(&detail),
+                    NoAnswer::NotAnAnswer(status) => not_an_answer(status),
+                    NoAnswer::Status(status) => refused(status),
+                    NoAnswer::TimedOut | NoAnswer::Unusable(_) => Code::OriginTimeout.into(),
+                };
+                if charged { self.charged_for(held, problem) } else { self.failed(&held, problem).await }
             }
-            Err(NoAnswer::TimedOut) => self.failed(&held, Code::OriginTimeout.into()).await,
-            Err(NoAnswer::Unreachable(detail)) => self.failed(&held, unreachable(&detail)).await,
-            Err(NoAnswer::Status(status)) => self.failed(&held, refused(status)).await,
         }
+    }
+
+    /// There is no answer, and the origin may have worked on the call all the same.
+    fn charged_for(&self, held: Held, problem: Problem) -> Result<Response> {
+        let status = problem.code.status();
+        self.note("charged", &json!({ "credits": held.spending.credits, "status": status }));
+        let lines = vec![
+            (X_CREDITS_CHARGED, held.spending.credits.to_string()),
+            (X_CREDITS_REMAINING, held.available.to_string()),
+        ];
+        self.capture(held, status);
+        self.refuse_with(problem, lines)
     }
 
     async fn not_charged(&self, held: &Held, answer: &Response) -> Result<Response> {
         // Awaited: whoever tries again at once finds the credits back.
         let available = self.release(held, Some(answer.status())).await;
-        let headers = paid_headers(answer)?;
+        let headers = self.call.paid_headers(answer)?;
         headers.set(X_CREDITS_CHARGED, "0")?;
         headers.set(X_CREDITS_REMAINING, &available.to_string())?;
         self.note("not_charged", &json!({ "status": answer.status() }));
@@ -95,7 +114,7 @@ impl CreditCall<'_> {
     }
 
     async fn charged(&self, held: Held, answer: &Response) -> Result<Response> {
-        let headers = match paid_headers(answer) {
+        let headers = match self.call.paid_headers(answer) {
             Ok(headers) => headers,
             Err(error) => return self.failed(&held, unreachable(&error.to_string())).await,
         };
@@ -188,36 +207,34 @@ impl CreditCall<'_> {
         }
     }
 
-    /// After the response is on its way: the buyer does not wait for our books. Said again if it is not heard; said twice
-    /// it counts once.
+    /// After the response is on its way: the buyer does not wait for our books. Said again until it is heard; said twice it
+    /// counts once. A holder can keep its account's object busy, and must not have its calls for nothing by it.
     fn capture(&self, held: Held, status: u16) {
         let accounts = Accounts::new(self.env);
         self.context.wait_until(async move {
-            for _ in 0..3 {
-                let command = Command::Capture { spend: held.spending.clone(), status, now: now() };
-                match accounts.account(&held.account, &command).await {
-                    Ok(Reply::Done { yes: true }) => return,
-                    Ok(_) => {
-                        log::failure("credits", "a call was answered when its hold was over and its credits spent")
-                    }
-                    Err(_) => {
-                        Delay::from(Duration::from_secs(1)).await;
-                        continue;
-                    }
-                }
-                return;
+            let command = || Command::Capture { spend: held.spending.clone(), status, now: now() };
+            match insist(&accounts, &held.account, command).await {
+                Some(Reply::Done { yes: true }) => {}
+                Some(_) => log::failure("credits", "a call was answered when its hold was over and its credits spent"),
+                None => log::failure("credits", "a call was answered, and its account could not be told so"),
             }
         });
     }
 
-    /// What is left then, as far as is known.
+    /// What is left then, as far as is known. It is waited for once; what could not be said is said again behind the response.
     async fn release(&self, held: &Held, status: Option<u16>) -> u64 {
-        let command = Command::Release { id: held.spending.id.clone(), status, now: now() };
-        let released = Accounts::new(self.env).account(&held.account, &command).await;
-        // What could not be said is said by the alarm.
-        match released {
+        let accounts = Accounts::new(self.env);
+        let (id, account) = (held.spending.id.clone(), held.account.clone());
+        let command = move || Command::Release { id: id.clone(), status, now: now() };
+        match accounts.account(&account, &command()).await {
             Ok(Reply::Done { yes: true }) => held.available.saturating_add(held.spending.credits),
-            _ => held.available,
+            Ok(_) => held.available,
+            Err(_) => {
+                self.context.wait_until(async move {
+                    insist(&accounts, &account, command).await;
+                });
+                held.available
+            }
         }
     }
 
@@ -236,16 +253,36 @@ impl CreditCall<'_> {
     }
 
     fn refuse(&self, problem: Problem) -> Result<Response> {
+        self.refuse_with(problem, Vec::new())
+    }
+
+    fn refuse_with(&self, problem: Problem, lines: respond::Lines) -> Result<Response> {
         self.note("refuse", &json!({ "code": problem.code.as_str() }));
         if problem.code.status() == 402 {
-            respond::challenge(&self.spend.offer.challenge(problem), Vec::new())
+            respond::challenge(&self.spend.offer.challenge(problem), lines)
         } else {
-            respond::problem(&problem, Vec::new())
+            respond::problem(&problem, lines)
         }
     }
 
     fn note(&self, what: &str, details: &serde_json::Value) {
         log::decision(what, self.route, details);
+    }
+}
+
+/// Asks until there is an answer, for as long as a Worker lives.
+async fn insist(accounts: &Accounts, account: &str, command: impl Fn() -> Command) -> Option<Reply> {
+    let deadline = now().saturating_add(TRIED_SECONDS);
+    let mut pause = 50;
+    loop {
+        if let Ok(reply) = accounts.account(account, &command()).await {
+            return Some(reply);
+        }
+        if now() >= deadline {
+            return None;
+        }
+        Delay::from(Duration::from_millis(pause)).await;
+        pause = pause.saturating_mul(2).min(LONGEST_PAUSE);
     }
 }
 

@@ -26,9 +26,11 @@ use spending::{by_key, by_wallet, sign_in, spend};
 
 mod checks;
 mod credential;
+mod following;
 mod spending;
 
 pub use credential::{holds_our_key, our_key};
+pub use following::followed;
 pub use spending::{advertised as advertised_sign_in, chains, signed_in, takes_test_money};
 
 /// What the gate needs to know of a request.
@@ -365,11 +367,15 @@ const fn identity(requirement: &Requirement, payment: &Payment, binding: B256) -
 ///
 /// A top-up is bound to its account as well: its payment is public once it is settled, and would else fill another's.
 fn binding(facts: &Facts, path: &CanonicalPath) -> B256 {
-    let query = facts.query.as_ref().map_or_else(|| "-".to_owned(), |query| format!("?{query}"));
     let account = facts.tops_up.as_ref().map(|account| format!("\n{account}")).unwrap_or_default();
     // All tools of a server have one path. A line break is in no path, query or account.
     let tool = facts.tool.as_ref().map(|tool| format!("\n\n{tool}")).unwrap_or_default();
-    keccak256(format!("{}\n{}\n{query}{account}{tool}", facts.method, path.as_str()))
+    bound(&facts.method, path, facts.query.as_deref(), &format!("{account}{tool}"))
+}
+
+fn bound(method: &str, path: &CanonicalPath, query: Option<&str>, more: &str) -> B256 {
+    let query = query.map_or_else(|| "-".to_owned(), |query| format!("?{query}"));
+    keccak256(format!("{method}\n{}\n{query}{more}", path.as_str()))
 }
 
 #[cfg(test)]

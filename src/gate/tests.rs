@@ -14,7 +14,7 @@ mod spending;
 const NOW: u64 = 1_800_000_000;
 const SELLER: &str = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C";
 
-fn config(more: &[(&str, Value)]) -> Config {
+pub(super) fn config(more: &[(&str, Value)]) -> Config {
     let mut bindings = Bindings::from_iter([
         ("ORIGIN".to_owned(), json!("https://api.example.com")),
         ("PAY_TO".to_owned(), json!(SELLER)),

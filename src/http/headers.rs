@@ -54,6 +54,10 @@ const HOP_BY_HOP: [&str; 8] = [
     "transfer-encoding",
 ];
 
+// Ours to answer: it asks the next server, which is this one, whether the body is wanted. An origin that hears it says `100
+// Continue` first, and the runtime takes that interim answer for the answer.
+const FOR_THE_NEXT_SERVER: [&str; 2] = ["expect", "http2-settings"];
+
 // An origin that honours one of these serves another method than the one that was priced.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
@@ -102,11 +106,18 @@ pub fn reaches_origin(name: &str, passage: Passage, named_by_connection: &[Strin
     let dropped = ours
         || PAYMENT.contains(&name)
         || HOP_BY_HOP.contains(&name)
+        || FOR_THE_NEXT_SERVER.contains(&name)
         || METHOD_OVERRIDES.contains(&name)
         || PATH_OVERRIDES.contains(&name)
         || named_by_connection.iter().any(|named| named.replace('_', "-") == name)
         || (passage == Passage::Paid && NOT_WHEN_PAID.contains(&name));
     !dropped
+}
+
+/// Whether an `Upgrade` of this value goes on: nothing but a WebSocket's answer can be handed back.
+#[must_use]
+pub fn upgrade_reaches_origin(value: &str) -> bool {
+    value.trim().eq_ignore_ascii_case("websocket")
 }
 
 /// Whether a response header (name in lower case) goes back to the client.
@@ -135,7 +146,13 @@ mod tests {
 
     #[test]
     fn payment_and_trust_headers_never_reach_the_origin() {
-        for name in PAYMENT.iter().chain(&HOP_BY_HOP).chain(&METHOD_OVERRIDES).chain(&PATH_OVERRIDES) {
+        for name in PAYMENT
+            .iter()
+            .chain(&HOP_BY_HOP)
+            .chain(&FOR_THE_NEXT_SERVER)
+            .chain(&METHOD_OVERRIDES)
+            .chain(&PATH_OVERRIDES)
+        {
             assert!(!reaches_origin(name, Passage::Free, &[]), "{name}");
         }
         for name in [
@@ -162,6 +179,17 @@ mod tests {
         let named = named_by_connection(Some("keep-alive, X-Secret ,upgrade"));
         assert!(!reaches_origin("x-secret", Passage::Free, &named));
         assert!(reaches_origin("upgrade", Passage::Free, &named));
+    }
+
+    #[test]
+    fn expect_reaches_no_origin_and_of_upgrades_only_a_websocket_does() {
+        for passage in [Passage::Free, Passage::Paid] {
+            assert!(!reaches_origin("expect", passage, &[]));
+        }
+        assert!(upgrade_reaches_origin("WebSocket"));
+        for value in ["h2c", "TLS/1.0", "websocket, h2c", ""] {
+            assert!(!upgrade_reaches_origin(value), "{value}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Every paywall that matched one spelling and forwarded another was walked around: `\`, `%2f`, `//`, `;`, a malformed
 //! escape (`anchors.md` 4.3, 17). Here nothing is normalised. What has two readings is refused, and the string that was
-//! priced is, byte for byte, the string that the origin gets.
+//! priced is the string that the origin gets; the runtime has escaped a few characters before it is seen here.
 
 use super::tolerant::fold;
 use percent_encoding::percent_decode_str;

@@ -171,6 +171,19 @@ pub enum Event {
     Lapse,
     /// The request came to nothing before any settlement was begun.
     Release,
+    /// The origin was asked and what it said can be told nobody: nothing is settled, and the same payment may ask so often
+    /// and no more.
+    RanInVain,
+    /// The request came to a redirect to another one, that is for sale on the same terms: the same payment may claim either.
+    LedOn {
+        /// The other request's binding.
+        to: String,
+    },
+    /// The same, of what is paid: it is owed to either.
+    OwedThere {
+        /// The other request's binding.
+        to: String,
+    },
     /// A settlement was begun in the books and never sent: whoever says so is the one who would have sent it.
     NeverSent,
     /// Deferred: its answer is about to be released; it is released only once this is written.
@@ -191,7 +204,7 @@ pub enum Event {
     Abandon,
     /// A paid answer could not be had, or was not released after all, says the one who alone could: it is owed.
     StillOwed,
-    /// The same, and the origin cannot have worked on it, or has said that it failed: this time does not count.
+    /// The same, and the origin never got the request, or has said that it failed: this time does not count.
     NothingRan,
     /// Deferred: the answer was not released after all, says the one who alone could. Nothing is collected for it; where
     /// that has begun already, it is [`Event::StillOwed`].
@@ -259,12 +272,12 @@ impl Event {
             Self::LostTrack { .. } => rule(&[Settling, Unknown], Unknown, false, None),
             Self::FoundSpent { .. } => rule(&[Settling], Spent, true, Some(false)),
             Self::Lapse => rule(&[Settling, Unknown], Lapsed, false, None),
-            Self::Release => rule(&[Claimed], Released, true, Some(false)),
+            Self::Release | Self::RanInVain | Self::LedOn { .. } => rule(&[Claimed], Released, true, Some(false)),
             Self::Serve => rule(&[Claimed], Due, true, Some(false)),
             Self::StartCollecting { .. } => rule(&[Due, Failed], Settling, false, Some(true)),
             Self::Fail { .. } => rule(&[Settling, Unknown, Failed], Failed, false, Some(true)),
             Self::Abandon => rule(&[Settling], Unknown, false, None),
-            Self::StillOwed | Self::NothingRan => {
+            Self::StillOwed | Self::NothingRan | Self::OwedThere { .. } => {
                 Rule { to: None, ..rule(&[Settling, Unknown, Settled], Settled, true, None) }
             }
             Self::TakeBack => rule(&[Claimed, Due, Failed], Released, true, None),

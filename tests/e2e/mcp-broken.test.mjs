@@ -173,8 +173,8 @@ for (const [where, [url, kinds]] of Object.entries(DOORS)) {
     }
   }
 
-  test(`${where}: silence is silence: owed where it was paid for; credits are given back, but for a time-out`, async () => {
-    for (const [silence, charged] of [[(_, response) => void response.destroy(), 0], [() => {}, 1]]) {
+  test(`${where}: silence is silence: owed where it was paid for, and a key has paid for it`, async () => {
+    for (const silence of [(_, response) => void response.destroy(), () => {}]) {
       const buyer = await stack.buyer();
       const { payment } = await payFor(url, 'first', {}, buyer);
       const { headers, spent } = await keyOf(url);
@@ -184,7 +184,7 @@ for (const [where, [url, kinds]] of Object.entries(DOORS)) {
       assertRefusal(lost, SILENT);
       assertReceipt(resultOf(lost), buyer.address);
       assertRefusal(await post(url, toolCall('first', {}), { headers }), SILENT);
-      assert.equal(await spent(), charged);
+      assert.equal(await spent(), 1, 'the tool may have worked');
       well();
       assertReceipt(assertSaid(await post(url, toolCall('first', {}, { payment }))), buyer.address);
       assertRefusal(await post(url, toolCall('first', {}, { payment })), 'payment_already_used');

@@ -573,6 +573,10 @@ const fn name(event: &Event) -> &'static str {
         Event::Abandon => "Abandon",
         Event::StillOwed => "StillOwed",
         Event::NothingRan => "NothingRan",
+        // What the origin says is not part of this model.
+        Event::RanInVain => "RanInVain",
+        Event::LedOn { .. } => "LedOn",
+        Event::OwedThere { .. } => "OwedThere",
         Event::TakeBack => "TakeBack",
         Event::Reserve { .. } => "Reserve",
         Event::LetGo { .. } => "LetGo",

@@ -48,9 +48,9 @@ fn statement() -> String {
              state = 'claimed', attempt = attempt + 1, lease_until = excluded.lease_until, mode = excluded.mode,
              value = excluded.value, facilitator = excluded.facilitator, settle_request = excluded.settle_request,
              valid_before = excluded.valid_before, pay_to = excluded.pay_to, reason = NULL, identifier = excluded.identifier,
-             purchase = excluded.purchase, guarded = excluded.guarded, content = excluded.content, runs = 0,
-             claimed_at = excluded.claimed_at, changed_at = excluded.changed_at
-         WHERE binding = excluded.binding
+             purchase = excluded.purchase, guarded = excluded.guarded, content = excluded.content,
+             binding = excluded.binding, led_to = NULL, claimed_at = excluded.claimed_at, changed_at = excluded.changed_at
+         WHERE (binding = excluded.binding OR led_to = excluded.binding) AND {MAY_RUN}
              AND (state = '{free}' OR (state = '{leased}' AND lease_until <= excluded.claimed_at))
          RETURNING attempt",
         taken = identifier_taken(),
@@ -139,8 +139,8 @@ impl<S: Sql> Books<'_, S> {
         let (id, fingerprint) = id_of(claim.identified.as_ref());
         let rows = self.sql.run(
             &format!("UPDATE authorizations SET attempt = attempt + 1, lease_until = ?4, changed_at = ?5, runs = runs + 1,
-                 identifier = coalesce(identifier, ?6), content = coalesce(content, ?8)
-             WHERE asset = ?1 AND nonce = ?2 AND binding = ?3 AND state = 'settled' AND answered = 0 AND lease_until <= ?5
+                 identifier = coalesce(identifier, ?6), content = coalesce(content, ?8), binding = ?3, led_to = NULL
+             WHERE asset = ?1 AND nonce = ?2 AND (binding = ?3 OR led_to = ?3) AND state = 'settled' AND answered = 0 AND lease_until <= ?5
                  AND (identifier = ?6 OR (identifier IS NULL AND guarded = 0))
                  AND (content IS NULL OR content = ?8) AND {MAY_RUN}
                  AND NOT EXISTS (SELECT 1 FROM identifiers
@@ -191,6 +191,10 @@ impl<S: Sql> Books<'_, S> {
                 };
                 Ok(denied(why, Some(found), None))
             }
+            // Nothing has moved, and another payment may try.
+            Some(found) if may_claim_again(&found.standing, claim.now) && found.is_worn_out => {
+                Ok(denied(Denial::Refused, Some(found), None))
+            }
             Some(found) if !may_claim_again(&found.standing, claim.now) => {
                 Ok(denied(denial(&found.standing, claim.now), Some(found), None))
             }
@@ -213,7 +217,10 @@ impl<S: Sql> Books<'_, S> {
             Some(identified) => self.identifier(identified, key)? == Identifier::Taken,
             None => false,
         };
-        let known = self.found(key, binding)?.and_then(|found| forbids_challenge(&found.standing, now));
+        let known = self.found(key, binding)?.and_then(|found| match forbids_challenge(&found.standing, now) {
+            Some(Denial::Owed) if found.is_worn_out => Some(Denial::Used),
+            denial => denial,
+        });
         Ok(Reply::Seen { denial: known.or_else(|| taken.then_some(Denial::IdentifierTaken)) })
     }
 

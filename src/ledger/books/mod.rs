@@ -57,7 +57,7 @@ const TABLES: [&str; 3] = [
 
 /// Columns that came later; objects that were made before them get them when they are opened. The defaults are right for
 /// what was in the books by then.
-const LATER: [(&str, &str); 14] = [
+const LATER: [(&str, &str); 15] = [
     ("mode", "TEXT NOT NULL DEFAULT 'after'"),
     ("network", "TEXT NOT NULL DEFAULT ''"),
     ("payer", "TEXT NOT NULL DEFAULT ''"),
@@ -77,8 +77,10 @@ const LATER: [(&str, &str); 14] = [
     ("guarded", "INTEGER NOT NULL DEFAULT 0"),
     // Of the body that it was claimed for: what is owed is owed to that.
     ("content", "TEXT"),
-    // How often the origin was asked for what is paid already, and may have worked on it.
+    // How often the origin was asked for what is paid already, or answered what can be told nobody.
     ("runs", "INTEGER NOT NULL DEFAULT 0"),
+    // The binding of the request that a redirect has led to.
+    ("led_to", "TEXT"),
 ];
 
 /// The books, over a database that holds one payer's on one network.
@@ -127,7 +129,7 @@ impl<'a, S: Sql> Books<'a, S> {
         let rows = self.sql.run(
             &format!(
                 "SELECT binding, state, answered, lease_until, reason, transaction_hash, evidence, guarded, content,
-                 NOT {MAY_RUN}
+                 NOT {MAY_RUN}, led_to
              FROM authorizations WHERE asset = ?1 AND nonce = ?2"
             ),
             &[key.asset.as_str().into(), key.nonce.as_str().into()],
@@ -136,7 +138,7 @@ impl<'a, S: Sql> Books<'a, S> {
             standing: Standing {
                 // What cannot be read is taken for what forbids most.
                 state: State::from_stored(&row.text(1)).unwrap_or(State::Unknown),
-                same_request: row.text(0) == binding,
+                same_request: row.text(0) == binding || row.optional_text(10).is_some_and(|led_to| led_to == binding),
                 answered: row.number(2) != 0,
                 lease_until: row.number(3),
             },
@@ -164,7 +166,7 @@ fn movement(row: &Row, transaction: usize, evidence: usize) -> Option<Movement> 
     Some(Movement { transaction: row.optional_text(transaction), evidence })
 }
 
-/// Whether the origin may be asked once more for what is paid: a buyer can see to it that a call never ends. Fewer times where
+/// Whether the origin may be asked once more for what is paid, or was asked for in vain: a buyer can see to it that a call never ends. Fewer times where
 /// the next call may be another; as often as it takes where no call is bought.
 const MAY_RUN: &str = "(purchase IS NOT NULL OR mode = 'debt' OR runs < CASE WHEN content IS NULL THEN 2 ELSE 5 END)";
 

@@ -17,6 +17,7 @@ struct Note {
     lease_until: Option<u64>,
     facilitator: Option<String>,
     reserved_by: Option<String>,
+    led_to: Option<String>,
     /// Nothing is tried again unless the event says when,
     again_at: Option<u64>,
     /// or that it changes nothing about that.
@@ -58,10 +59,16 @@ fn note(event: &Event, now: u64) -> Note {
         }
         Event::Abandon => Note { lost: true, again_at: Some(now), ..note },
         Event::StillOwed | Event::NothingRan => Note { lease_until: Some(now), keep_again_at: true, ..note },
+        Event::OwedThere { to } => Note { lease_until: Some(now), keep_again_at: true, led_to: Some(to), ..note },
+        Event::LedOn { to } => Note { led_to: Some(to), ..note },
+        Event::RanInVain => Note { reason: Some(IN_VAIN.to_owned()), ..note },
         Event::MakeGood { transaction } => Note { transaction: Some(transaction), ..note },
         Event::Lapse | Event::Release | Event::NeverSent | Event::TakeBack => note,
     }
 }
+
+/// What a buyer is told whose payment has had the origin work in vain as often as it may.
+const IN_VAIN: &str = "the API's answers to it could not be passed on; nothing was charged";
 
 /// What is settled by whom is of no use any more; it is the largest thing in a row.
 const OVER: [State; 5] = [State::Settled, State::Refused, State::Spent, State::Lapsed, State::MadeGood];
@@ -88,12 +95,14 @@ impl<S: Sql> Books<'_, S> {
 
     fn apply(&self, key: &Key, attempt: u32, now: u64, event: &Event, rule: Rule) -> Result<bool, S::Error> {
         let note = note(event, now);
-        let not_heard = matches!(event, Event::StillOwed | Event::NothingRan | Event::TakeBack);
+        let not_heard =
+            matches!(event, Event::StillOwed | Event::NothingRan | Event::OwedThere { .. } | Event::TakeBack);
         let statement = format!(
             "UPDATE authorizations SET state = {to}, changed_at = ?4,
                  transaction_hash = coalesce(?5, transaction_hash), evidence = coalesce(?6, evidence),
                  reason = coalesce(?7, reason), answered = CASE WHEN {unanswered} THEN 0 ELSE answered OR ?8 END, attempt = attempt + {stale}, runs = {runs}, lost = lost OR ?9, tries = tries + ?10,
                  lease_until = coalesce(?11, lease_until), again_at = CASE WHEN ?13 THEN again_at ELSE ?12 END, facilitator = coalesce(?14, facilitator), reserved_by = coalesce(?15, reserved_by),
+                 led_to = coalesce(?16, led_to),
                  settle_request = CASE WHEN {to} IN ({over}) THEN '' ELSE settle_request END
              WHERE asset = ?1 AND nonce = ?2 AND (attempt = ?3 OR {any_attempt}) AND state IN ({from}){answered}{lease}{owner}
                  AND (?6 IS NULL OR ?6 <> 'told' OR ?5 IS NULL OR NOT EXISTS (SELECT 1 FROM authorizations AS other
@@ -106,7 +115,7 @@ impl<S: Sql> Books<'_, S> {
             stale = u8::from(not_heard),
             unanswered = u8::from(not_heard),
             runs = match event {
-                Event::Paid { .. } => "runs + 1",
+                Event::Paid { .. } | Event::RanInVain => "runs + 1",
                 Event::NothingRan => "max(runs - 1, 0)",
                 _ => "runs",
             },
@@ -121,7 +130,7 @@ impl<S: Sql> Books<'_, S> {
             lease = if rule.lease_over { " AND (lease_until <= ?4 OR reserved_by = ?15)" } else { "" },
             owner = if matches!(event, Event::LetGo { .. }) { " AND reserved_by = ?15" } else { "" },
         );
-        let values: [Value; 15] = [
+        let values: [Value; 16] = [
             key.asset.as_str().into(),
             key.nonce.as_str().into(),
             u64::from(attempt).into(),
@@ -137,8 +146,17 @@ impl<S: Sql> Books<'_, S> {
             note.keep_again_at.into(),
             note.facilitator.into(),
             note.reserved_by.into(),
+            note.led_to.into(),
         ];
-        Ok(!self.sql.run(&statement, &values)?.is_empty())
+        let applied = !self.sql.run(&statement, &values)?.is_empty();
+        if applied && matches!(event, Event::OwedThere { .. }) {
+            // It stood for the first request. The payment keeps it, and whoever shows it may follow.
+            self.sql.run(
+                "DELETE FROM identifiers WHERE asset = ?1 AND nonce = ?2",
+                &[key.asset.as_str().into(), key.nonce.as_str().into()],
+            )?;
+        }
+        Ok(applied)
     }
 
     /// Notes one more try of what stays where it stands, and when to look again if nothing more is heard of it: then it is

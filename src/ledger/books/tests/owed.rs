@@ -80,3 +80,68 @@ fn a_purchase_is_owed_as_often_as_it_takes() {
         assert!(books.record(&key(1), attempt, now, &Event::StillOwed).unwrap());
     }
 }
+
+#[test]
+fn what_ran_in_vain_is_run_so_often_and_moves_nothing() {
+    for (content, most) in [(Some("a"), 5), (None, 2)] {
+        let database = database();
+        let books = Books::opened(&database);
+        let claimed = |now: u64| Claim { content: content.map(Into::into), ..claim(1, now) };
+        for attempt in 1..=most {
+            assert_eq!(books.claim(&claimed(100)).unwrap(), sold(attempt));
+            assert!(books.record(&key(1), attempt, 101, &Event::RanInVain).unwrap());
+            assert!(!books.record(&key(1), attempt, 101, &Event::RanInVain).unwrap(), "said twice it counts once");
+        }
+        // Nothing has moved: a fresh challenge is right, and this payment is no more.
+        assert_eq!(denied(books.claim(&claimed(102)).unwrap()), Denial::Refused, "{content:?}");
+        let looked = books.look(&key(1), &claimed(102).binding, None, 102).unwrap();
+        assert_eq!(looked, Reply::Seen { denial: None });
+    }
+}
+
+#[test]
+fn a_payment_that_is_led_on_is_good_for_both_requests_and_then_for_one() {
+    let database = database();
+    let books = Books::opened(&database);
+    let to = |binding: &str, now: u64| Claim { binding: binding.into(), ..claim(1, now) };
+    let first = claim(1, 100).binding;
+    books.claim(&claim(1, 100)).unwrap();
+    assert!(books.record(&key(1), 1, 101, &Event::LedOn { to: "there".into() }).unwrap());
+    assert_eq!(denied(books.claim(&to("elsewhere", 102)).unwrap()), Denial::Used);
+    assert_eq!(books.claim(&to(&first, 102)).unwrap(), sold(2));
+    assert!(books.record(&key(1), 2, 103, &Event::LedOn { to: "there".into() }).unwrap());
+    assert_eq!(books.claim(&to("there", 104)).unwrap(), sold(3));
+    // Followed, it is bound to where it was led.
+    assert!(books.record(&key(1), 3, 105, &Event::Release).unwrap());
+    assert_eq!(denied(books.claim(&to(&first, 106)).unwrap()), Denial::Used);
+    assert_eq!(books.claim(&to("there", 106)).unwrap(), sold(4));
+}
+
+#[test]
+fn what_is_paid_and_led_on_is_owed_there_once_and_to_its_buyer() {
+    let database = database();
+    let books = Books::opened(&database);
+    let id = |fingerprint: &str| Some(Identified { id: "an-id-of-the-buyers".into(), fingerprint: fingerprint.into() });
+    let to = |binding: &str, now: u64, identified: Option<Identified>| Claim {
+        binding: binding.into(),
+        identified,
+        mode: Mode::Before,
+        ..claim(1, now)
+    };
+    let first = claim(1, 100).binding;
+    books.claim(&to(&first, 100, id("one"))).unwrap();
+    books.record(&key(1), 1, 101, &start()).unwrap();
+    books.record(&key(1), 1, 102, &Event::Paid { movement: moved(), until: 150 }).unwrap();
+    assert!(books.record(&key(1), 1, 103, &Event::OwedThere { to: "there".into() }).unwrap());
+    // Who copies the payment from the chain has no identifier.
+    assert_eq!(denied(books.claim(&to("there", 104, None)).unwrap()), Denial::IdentifierTaken);
+    assert_eq!(denied(books.claim(&to("elsewhere", 104, id("other"))).unwrap()), Denial::Used);
+    let granted = books.claim(&to("there", 104, id("two"))).unwrap();
+    assert_eq!(granted, Reply::Granted { attempt: 3, right: Right::ServeOwed(moved()) });
+    assert!(books.record(&key(1), 3, 105, &Event::Answered(moved())).unwrap());
+    assert_eq!(
+        books.claim(&to("there", 106, id("two"))).unwrap(),
+        Reply::Again { answer: None, movement: Some(moved()) }
+    );
+    assert_eq!(denied(books.claim(&to(&first, 106, None)).unwrap()), Denial::Used);
+}
