@@ -150,14 +150,17 @@ test('an origin that dies in the middle of its answer is not asked again for not
   assert.ok([409, 503].includes(again.status), again.text);
 });
 
-test('a redirect is the client’s to follow', async () => {
+test('a redirect is the client’s to follow, and within the same terms costs nothing', async () => {
   const payment = await authorize(worker.url, '/redirect', await stack.buyer());
   const { result, calls, earned } = await effectsOf(stack, () => call(worker.url, '/redirect', { headers: payment.v2 }));
   assert.equal(result.status, 302);
   assert.equal(result.headers.location, '/weather/elsewhere');
-  assert.equal(calls.origin, 1);
-  assert.equal(earned, PRICE);
-  assertRefused(await withoutEffect(stack, () => call(worker.url, '/weather/elsewhere', { headers: payment.v2 })), 409, 'payment_already_used');
+  assert.deepEqual(calls, { origin: 1, verify: 0, settle: 0 });
+  assert.equal(earned, 0n);
+  const there = await effectsOf(stack, () => call(worker.url, '/weather/elsewhere', { headers: payment.v2 }));
+  assertAnswered(there.result);
+  assert.equal(there.earned, PRICE);
+  assertRefused(await withoutEffect(stack, () => call(worker.url, '/redirect', { headers: payment.v2 })), 409, 'payment_already_used');
 });
 
 test('the answer comes while the origin still writes it', PATIENCE, async () => {
