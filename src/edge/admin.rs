@@ -1,7 +1,7 @@
 //! The operator's paths, there only with an `ADMIN_TOKEN`: `GET /api/admin/books/{chain id}/{payer}`.
 
 use super::claims::Ledger;
-use super::{admin_credits, respond};
+use super::{admin_credits, header, respond};
 use crate::config::Config;
 use crate::evm::Address;
 use crate::evm::network::Network;
@@ -18,7 +18,7 @@ const PREFIX: &str = "/api/admin/";
 pub(super) async fn answer(config: &Config, env: &Env, request: &Request, facts: &Facts) -> Option<Result<Response>> {
     let token = config.admin_token.as_ref()?;
     let rest = facts.path.strip_prefix(PREFIX)?;
-    let shown = request.headers().get("authorization").ok().flatten().unwrap_or_default();
+    let shown = header(&request.headers(), "authorization").unwrap_or_default();
     let shown = shown.strip_prefix("Bearer ").unwrap_or_default();
     if !bool::from(shown.as_bytes().ct_eq(token.expose().as_bytes())) {
         return Some(respond::problem(&Code::Unauthorized.into(), Vec::new()));

@@ -100,7 +100,7 @@ impl Desk<'_> {
     }
 
     async fn order(&self, request: &Request) -> std::result::Result<Value, Problem> {
-        let header = request.headers().get("idempotency-key").ok().flatten();
+        let header = super::header(&request.headers(), "idempotency-key");
         let Some(idempotency) = header.filter(|key| (1..=128).contains(&key.len())) else {
             return Err(malformed("send an Idempotency-Key of 1 to 128 characters: a retry must not mint twice"));
         };

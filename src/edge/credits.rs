@@ -63,7 +63,7 @@ fn bookmarked(path: &str) -> Option<&str> {
 }
 
 fn idempotency_key(request: &Request) -> Option<String> {
-    request.headers().get("idempotency-key").ok().flatten().filter(|key| (1..=128).contains(&key.len()))
+    super::header(&request.headers(), "idempotency-key").filter(|key| (1..=128).contains(&key.len()))
 }
 
 impl Desk<'_> {

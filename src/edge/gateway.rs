@@ -10,7 +10,7 @@ use super::purchase::Purchase;
 use super::replay::{Content, Read};
 use super::sale::Sale;
 use super::spend::CreditCall;
-use super::{admin, credits, documents, environment, log, mcp, now, random, replay, respond, supported};
+use super::{admin, credits, documents, environment, header, log, mcp, now, random, replay, respond, supported};
 use crate::config::{BUY_PREFIX, Config, Credits, Terms};
 use crate::gate::{Charge, Decision, Facts, Spend, Triage, our_key, price, triage};
 use crate::http::headers::{PAYMENT_SIGNATURE, SIGN_IN_WITH_X, X_PAYMENT};
@@ -310,17 +310,17 @@ fn facts(request: &Request) -> Result<Option<Facts>> {
     };
     let method = request.method();
     let preflight = method == "OPTIONS" && headers.has("origin")?;
-    let preflight_for = if preflight { headers.get("access-control-request-method")? } else { None };
+    let preflight_for = if preflight { header(&headers, "access-control-request-method") } else { None };
     Ok(Some(Facts {
         method,
         base: format!("{scheme}://{authority}"),
         path: path.to_owned(),
         query,
-        payment_signature: headers.get(PAYMENT_SIGNATURE)?,
-        x_payment: headers.get(X_PAYMENT)?,
-        sign_in: headers.get(SIGN_IN_WITH_X)?,
-        authorization: headers.get("authorization")?,
-        preflight_for: preflight_for.map(|method| method.trim().to_ascii_uppercase()),
+        payment_signature: header(&headers, PAYMENT_SIGNATURE),
+        x_payment: header(&headers, X_PAYMENT),
+        sign_in: header(&headers, SIGN_IN_WITH_X),
+        authorization: header(&headers, "authorization"),
+        preflight_for: preflight_for.map(|method| method.to_ascii_uppercase()),
         tops_up: None,
         tool: None,
         random: random()?,

@@ -35,11 +35,12 @@ pub use account::Account;
 pub use gateway::handle;
 pub use payer::Payer;
 
+use crate::http::headers::trimmed;
 use futures_channel::oneshot::{Sender, channel};
 use std::future::Future;
 use std::time::Duration;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::WorkerGlobalScope;
+use web_sys::{Headers, WorkerGlobalScope};
 use worker::{AbortController, Context, Date, Delay};
 
 /// Unix seconds. The clock of a Worker stands still between I/O, which is as fine as money needs.
@@ -63,6 +64,13 @@ fn random<const N: usize>() -> Result<[u8; N], JsValue> {
     let scope: WorkerGlobalScope = js_sys::global().unchecked_into();
     scope.crypto()?.get_random_values_with_u8_array(&mut bytes)?;
     Ok(bytes)
+}
+
+/// A header's value without the white space around it.
+fn header(headers: &Headers, name: &str) -> Option<String> {
+    let value = headers.get(name).ok().flatten()?;
+    let plain = trimmed(&value);
+    Some(if plain.len() == value.len() { value } else { plain.to_owned() })
 }
 
 /// Runs a call with an end: the controller aborts what is on the wire, so that nothing lingers behind an answer.

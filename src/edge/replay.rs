@@ -90,7 +90,7 @@ pub(super) async fn identify(charge: &Charge<'_>, request: &Request) -> std::res
     let Some(stream) = stream else {
         return Ok(Read { identified: id.map(|id| identified(id, &[])), ..unread(Content::of(&[], &selected)) });
     };
-    let length = request.headers().get("content-length").ok().flatten().and_then(|length| length.parse::<u32>().ok());
+    let length = super::header(&request.headers(), "content-length").and_then(|length| length.parse::<u32>().ok());
     if id.is_none() && length.is_none_or(|length| length > SMALL_BODY_BYTES) {
         return Ok(unread(Content::Unknown));
     }

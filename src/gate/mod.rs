@@ -11,6 +11,7 @@ use crate::evm::network::Network;
 use crate::evm::{Address, B256};
 use crate::http::path::CanonicalPath;
 use crate::http::problem::{Code, Problem};
+use crate::http::spoofed;
 use crate::x402::bazaar::{self, BAZAAR};
 use crate::x402::challenge::{Challenge, OnOffer, challenge};
 use crate::x402::identifier::{PAYMENT_IDENTIFIER, advertised};
@@ -237,6 +238,9 @@ fn unpriced<'a>(config: &'a Config, facts: &Facts, path: &CanonicalPath) -> Resu
     if matches!(facts.method.as_str(), "TRACE" | "CONNECT" | "TRACK") {
         return Err(Decision::Refuse(Code::MethodForbidden.into()));
     }
+    if let Some(problem) = spoofed(config, facts, path) {
+        return Err(Decision::Refuse(problem));
+    }
     let terms = match terms(config, &facts.method, path) {
         Ok(terms) => terms,
         // OPTIONS need not be a route for a browser to ask about another method.
@@ -253,6 +257,27 @@ fn unpriced<'a>(config: &'a Config, facts: &Facts, path: &CanonicalPath) -> Resu
         });
     }
     terms.ok_or(Decision::PassThrough)
+}
+
+/// A POST whose query has some frameworks take it for another method, which costs something else here.
+fn spoofed(config: &Config, facts: &Facts, path: &CanonicalPath) -> Option<Problem> {
+    let query = facts.query.as_deref().filter(|_| facts.method == "POST")?;
+    let own = terms(config, "POST", path).map(|terms| terms.map(std::ptr::from_ref)).map_err(|problem| problem.code);
+    let differs = |method: &String| {
+        let other =
+            terms(config, method, path).map(|terms| terms.map(std::ptr::from_ref)).map_err(|problem| problem.code);
+        own != other || matches!(method.as_str(), "TRACE" | "CONNECT" | "TRACK")
+    };
+    let method = spoofed::methods(query).find(differs)?;
+    let shown = if method.bytes().all(|byte| byte.is_ascii_alphabetic()) && method.len() < 16 {
+        &method
+    } else {
+        "another method"
+    };
+    Some(Problem::new(
+        Code::MethodForbidden,
+        format!("the query asks for {shown}, which is another route here: send that method itself"),
+    ))
 }
 
 /// The terms of the route that a request falls under; `None` where it is free.

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod spending;
+mod spoofed;
 
 const NOW: u64 = 1_800_000_000;
 const SELLER: &str = "0x209693Bc6afc0C5328bA36FaF03C514EF312287C";

@@ -5,12 +5,12 @@ use super::headers::{
     X_PAYMENT, X_PAYMENT_RESPONSE,
 };
 
-/// What a script may read of our answers.
+/// What a script may read of our answers: the payment headers, and all that a refusal's hint or a receipt refers to.
 #[must_use]
 pub fn exposed() -> String {
-    [PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE, X_CREDITS_CHARGED, X_CREDITS_REMAINING]
-        .map(in_capitals)
-        .join(", ")
+    let ours = [PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE, X_CREDITS_CHARGED, X_CREDITS_REMAINING];
+    let named = ["Retry-After", "Link", "Location", "Allow", "WWW-Authenticate", "Idempotent-Replayed"];
+    ours.map(in_capitals).into_iter().chain(named.map(str::to_owned)).collect::<Vec<_>>().join(", ")
 }
 
 /// `exposed`, and what the origin exposes besides.
@@ -55,10 +55,32 @@ fn in_capitals(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::problem::{Code, Problem};
+
+    #[test]
+    fn a_script_can_read_every_header_that_a_hint_names() {
+        let exposed: Vec<String> = exposed().split(", ").map(str::to_ascii_lowercase).collect();
+        let answers =
+            ["Retry-After", "Link", "Location", "WWW-Authenticate", "Allow", "PAYMENT-REQUIRED", "PAYMENT-RESPONSE"];
+        for code in Code::ALL {
+            let hint = code.row().3;
+            for name in answers.iter().filter(|name| hint.contains(*name)) {
+                assert!(exposed.contains(&name.to_ascii_lowercase()), "{}: {name}", code.as_str());
+            }
+            // And who reads no header reads the body.
+            let document = serde_json::to_value(Problem::from(code).document()).unwrap();
+            assert_eq!(
+                document.get("retryAfter").and_then(serde_json::Value::as_u64),
+                code.retry_after().map(Into::into)
+            );
+            assert!(!hint.contains("Retry-After") || code.retry_after().is_some(), "{}: no Retry-After", code.as_str());
+        }
+    }
 
     #[test]
     fn payment_headers_may_be_sent_and_read() {
-        let ours = "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, X-CREDITS-CHARGED, X-CREDITS-REMAINING";
+        let ours = "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, X-CREDITS-CHARGED, X-CREDITS-REMAINING, Retry-After, \
+                    Link, Location, Allow, WWW-Authenticate, Idempotent-Replayed";
         assert_eq!(exposed(), ours);
         assert_eq!(exposed_with(Some("ETag")), format!("ETag, {ours}"));
         let allowed = allowed_headers(Some("x-payment, x-api-version, bad name\r\n"));

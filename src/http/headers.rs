@@ -59,10 +59,49 @@ const HOP_BY_HOP: [&str; 8] = [
 const FOR_THE_NEXT_SERVER: [&str; 2] = ["expect", "http2-settings"];
 
 // An origin that honours one of these serves another method than the one that was priced.
-const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
+const METHOD_OVERRIDES: [&str; 7] = [
+    "x-http-method-override",
+    "x-http-method",
+    "x-method-override",
+    "x-override-method",
+    "x-forwarded-method",
+    "x-original-method",
+    "http-method-override",
+];
 
-// An origin that honours one of these (IIS, some PHP frameworks) serves another path than the one that was priced.
-const PATH_OVERRIDES: [&str; 3] = ["x-original-url", "x-rewrite-url", "x-original-uri"];
+// An origin that honours one of these (IIS, Symfony, Zend, Envoy, Traefik, Azure, gunicorn, Next.js) serves another path, or
+// another host's, than the one that was priced.
+const PATH_OVERRIDES: [&str; 29] = [
+    "x-original-url",
+    "x-original-uri",
+    "x-original-path",
+    "x-original-host",
+    "x-original-request-uri",
+    "x-rewrite-url",
+    "x-rewrite-uri",
+    "x-rewrite-path",
+    "x-override-url",
+    "x-http-path-override",
+    "x-http-host-override",
+    "x-envoy-original-path",
+    "x-forwarded-path",
+    "x-forwarded-uri",
+    "x-forwarded-url",
+    "x-forwarded-prefix",
+    "x-forwarded-context",
+    "x-forwarded-server",
+    "x-waws-unencoded-url",
+    "x-arr-original-url",
+    "x-script-name",
+    "script-name",
+    "path-info",
+    "request-uri",
+    "x-matched-path",
+    "x-invoke-path",
+    "x-middleware-rewrite",
+    "x-middleware-subrequest",
+    "forwarded",
+];
 
 // With one of the conditions an origin may answer 304, and the buyer would have paid for nothing; a paid WebSocket is
 // not there yet, and its answer could not be held back until it is paid.
@@ -129,14 +168,23 @@ pub fn reaches_client(name: &str, passage: Passage) -> bool {
     !forged && !caching && !HOP_BY_HOP.contains(&name)
 }
 
+/// A header's value: the white space around it is no part of it (RFC 9110, 5.5), and the runtime leaves some of it there.
+#[must_use]
+pub fn trimmed(value: &str) -> &str {
+    value.trim_matches([' ', '\t'])
+}
+
 /// The cookies that are the origin's, or `None` when none is left.
+///
+/// Several `Cookie` headers arrive as one, joined with commas. No cookie holds one.
 #[must_use]
 pub fn origins_cookies(cookie: &str) -> Option<String> {
-    let kept: Vec<&str> = cookie
-        .split(';')
-        .map(str::trim)
-        .filter(|pair| !pair.is_empty() && !pair.to_ascii_lowercase().starts_with(OUR_COOKIES))
-        .collect();
+    let ours = |pair: &str| pair.get(..OUR_COOKIES.len()).is_some_and(|start| start.eq_ignore_ascii_case(OUR_COOKIES));
+    let pieces: Vec<&str> = cookie.split([';', ',']).map(str::trim).collect();
+    if !pieces.iter().any(|pair| ours(pair)) {
+        return Some(cookie.to_owned()).filter(|cookie| !cookie.trim().is_empty());
+    }
+    let kept: Vec<&str> = pieces.into_iter().filter(|pair| !pair.is_empty() && !ours(pair)).collect();
     (!kept.is_empty()).then(|| kept.join("; "))
 }
 
@@ -205,5 +253,18 @@ mod tests {
     fn our_cookies_stay_here() {
         assert_eq!(origins_cookies("a=1; edge402_session=x; b=2").as_deref(), Some("a=1; b=2"));
         assert_eq!(origins_cookies("Edge402=x"), None);
+        for joined in
+            ["a=1, edge402_session=x, b=2", "a=1,edge402=x,b=2", "edge402_a=1, a=1;edge402_b=1; b=2,\tEDGE402-c=3"]
+        {
+            assert_eq!(origins_cookies(joined).as_deref(), Some("a=1; b=2"), "{joined}");
+        }
+        // Where none is ours, nothing is touched.
+        assert_eq!(origins_cookies("a=1,2; b = 3").as_deref(), Some("a=1,2; b = 3"));
+    }
+
+    #[test]
+    fn white_space_around_a_value_is_no_part_of_it() {
+        assert_eq!(trimmed(" \tabc= \t "), "abc=");
+        assert_eq!(trimmed("a, b"), "a, b");
     }
 }

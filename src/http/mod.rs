@@ -9,4 +9,5 @@ pub mod problem;
 pub mod redirect;
 pub mod relay;
 pub mod selection;
+pub mod spoofed;
 pub mod tolerant;

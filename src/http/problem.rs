@@ -47,7 +47,9 @@ impl Problem {
     #[must_use]
     pub fn document(&self) -> Document<'_> {
         let (status, code, title, hint) = self.code.row();
-        let more = self.more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        // Beside the header of the same name: CORS hides headers from some scripts, and MCP from its clients.
+        let wait = self.code.retry_after().map(|seconds| ("retryAfter".to_owned(), Value::from(seconds)));
+        let more = self.more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).chain(wait).collect();
         Document { kind: format!("urn:edge402:problem:{code}"), title, status, detail: &self.detail, code, hint, more }
     }
 }

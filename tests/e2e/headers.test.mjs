@@ -97,6 +97,37 @@ test('a header of ours spelt with underscores is still ours', async () => {
   }
 });
 
+test('no header that chooses another path, method or host reaches the origin', async () => {
+  const names = [
+    'X-Override-URL', 'X-HTTP-Path-Override', 'X-Original-Path', 'X-Original-URL', 'X-Original-Uri', 'X-Rewrite-URL', 'X-Envoy-Original-Path',
+    'X-Forwarded-Path', 'X-Forwarded-Uri', 'X-Forwarded-Prefix', 'X-Forwarded-Method', 'X-Original-Method', 'X-Waws-Unencoded-Url',
+    'X-Script-Name', 'SCRIPT_NAME', 'Path_Info', 'X-Middleware-Rewrite', 'X-Matched-Path', 'X_Original_URL', 'X_Forwarded-Prefix',
+  ];
+  const headers = { ...Object.fromEntries(names.map((name) => [name, '/weather/open'])), Forwarded: 'host=elsewhere.example;proto=http' };
+  for (const send of [() => paid('/weather/lisbon', headers), () => ask('/nothing-priced', headers)]) {
+    const { seen } = await seenBy(send);
+    for (const name of Object.keys(headers)) assert.equal(seen[name.toLowerCase()], undefined, `${name} reached the origin`);
+  }
+});
+
+test('our cookies stay here, however many Cookie headers there are', async () => {
+  const Cookie = ['session=1', 'edge402_key=secret', 'theme=dark; Edge402-x=c'];
+  for (const send of [() => paid('/weather/lisbon', { Cookie }), () => ask('/nothing-priced', { Cookie })]) {
+    const { seen } = await seenBy(send);
+    assert.match(seen.cookie, /^session=1; ?theme=dark$/);
+  }
+});
+
+test('white space around a value is no part of it', async () => {
+  for (const around of [(value) => ` \t${value} \t`, (value) => `${value} \t`, (value) => `${value}\t`]) {
+    const { v2 } = await authorize(worker.url, '/weather/lisbon', await stack.buyer());
+    assertAnswered(await ask('/weather/lisbon', { 'Payment-Signature': around(v2['PAYMENT-SIGNATURE'] ?? Object.values(v2)[0]) }));
+  }
+  const { v2 } = await authorize(worker.url, '/weather/lisbon', await stack.buyer());
+  const [value] = Object.values(v2);
+  assertRefused(await withoutEffect(stack, () => ask('/weather/lisbon', { 'PAYMENT-SIGNATURE': [value, value] })), 400, 'payment_not_base64');
+});
+
 test('a conditional request does not buy an empty answer', async () => {
   scripted.answer = ({ headers }, response) => {
     const current = headers['if-none-match'] || headers['if-modified-since'];

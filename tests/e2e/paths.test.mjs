@@ -223,6 +223,13 @@ test('the override headers that some frameworks obey do not reach the origin', a
   }
 });
 
+test('a method in the query of a POST is no way to another price', async () => {
+  for (const target of ['/weather/lisbon?_method=GET', '/weather/lisbon?a=1&%5fMethod=+get', '/weather/a?_method=PUT&_method=GET']) {
+    assertRefused(await withoutEffect(stack, () => ask(target, { method: 'POST', body: 'x' })), 403, 'method_forbidden');
+  }
+  assertRefused(await withoutEffect(stack, () => ask('/echo?_method=DELETE', { method: 'POST', body: 'x' })), 402, 'payment_required');
+});
+
 test('only a CORS preflight is free, and the origin does not hear of it', async () => {
   const preflight = { Origin: 'https://app.example', 'Access-Control-Request-Method': 'GET' };
   for (const target of ['/weather/lisbon', '/echo']) {

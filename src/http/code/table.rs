@@ -118,9 +118,12 @@ impl Code {
             Self::PayerForbidden => {
                 (403, "payer_forbidden", "The facilitator does not deal with this payer", "use another wallet")
             }
-            Self::MethodForbidden => {
-                (403, "method_forbidden", "This method is not passed on", "use another method than TRACE or CONNECT")
-            }
+            Self::MethodForbidden => (
+                403,
+                "method_forbidden",
+                "This method is not passed on",
+                "send the method that you mean as the method; TRACE and CONNECT go nowhere",
+            ),
             Self::NoSuchRoute => {
                 (404, "no_such_route", "Nothing is served here", "see the API's documents for its routes")
             }
