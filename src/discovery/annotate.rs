@@ -1,6 +1,7 @@
 //! The origin's own OpenAPI document, with our prices in it (`OPENAPI = "origin:/openapi.json"`).
 
 use super::openapi::{Frame, add_priced, complete, pay};
+use super::security::Security;
 use super::{Catalogue, text, unnamed};
 use crate::config::{Origin, Terms, sample};
 use crate::http::path::CanonicalPath;
@@ -18,7 +19,8 @@ pub fn annotated(catalogue: &Catalogue<'_>, mut document: Value) -> Option<Value
     if !document.get("info")?.is_object() || !document.get("paths")?.is_object() {
         return None;
     }
-    let prefix = prefix(catalogue, &document);
+    let frame = Frame { prefix: prefix(catalogue, &document), is_30, security: Security::of(&document) };
+    let prefix = &frame.prefix;
     // Its own servers are what the gateway stands before: whoever went there would be on a way around it.
     put(&mut document, "servers", json!([{ "url": format!("{}{prefix}", catalogue.base) }]));
     let references = References(document.clone());
@@ -38,15 +40,15 @@ pub fn annotated(catalogue: &Catalogue<'_>, mut document: Value) -> Option<Value
             }
             let path = format!("{prefix}{path}");
             if let Some(terms) = priced(catalogue, &method.to_ascii_uppercase(), &path, &parameters) {
-                pay(catalogue, terms, operation);
+                pay(catalogue, &frame.security, terms, operation);
             }
         }
     }
     // Every priced route is in it, whether the origin's author has written it down or not.
     if let Some(paths) = table(&mut document, "paths") {
-        add_priced(catalogue, &Frame { prefix, is_30 }, paths);
+        add_priced(catalogue, &frame, paths);
     }
-    complete(catalogue, &mut document);
+    complete(catalogue, &frame.security, &mut document);
     Some(document)
 }
 

@@ -1,23 +1,16 @@
 //! What is paid in: the token and the network beside a price in dollars.
 
-use super::Catalogue;
+use super::{Catalogue, amount, price};
 use crate::config::Terms;
 use crate::evm::assets::Asset;
-use serde_json::{Value, json};
+use crate::x402::supported::Support;
+use serde_json::{Map, Value, json};
 
 impl<'a> Catalogue<'a> {
     /// What is paid in, each once: the tokens of these terms that somebody settles now.
     #[must_use]
     pub fn assets<'t>(&self, terms: impl IntoIterator<Item = &'t Terms>) -> Vec<&'t Asset> {
-        let mut assets: Vec<&Asset> = Vec::new();
-        for requirement in terms.into_iter().flat_map(|terms| &terms.requirements) {
-            let asset = &requirement.asset;
-            let known = assets.iter().any(|known| (known.network, known.address) == (asset.network, asset.address));
-            if !known && self.support.offers(2, asset.network) {
-                assets.push(asset);
-            }
-        }
-        assets
+        settled(self.support, terms)
     }
 
     /// The same of all that is for sale.
@@ -26,6 +19,26 @@ impl<'a> Catalogue<'a> {
         let packages = self.packages().map(|package| &package.terms);
         self.assets(self.calls.iter().map(|call| call.terms).chain(packages).chain(tools))
     }
+}
+
+fn settled<'t>(support: &Support, terms: impl IntoIterator<Item = &'t Terms>) -> Vec<&'t Asset> {
+    let mut assets: Vec<&Asset> = Vec::new();
+    for requirement in terms.into_iter().flat_map(|terms| &terms.requirements) {
+        let asset = &requirement.asset;
+        let known = assets.iter().any(|known| (known.network, known.address) == (asset.network, asset.address));
+        if !known && support.offers(2, asset.network) {
+            assets.push(asset);
+        }
+    }
+    assets
+}
+
+/// What `tools/list` says of a price: behind a description, and in `_meta`.
+#[must_use]
+pub fn of_tool(support: &Support, terms: &Terms) -> (String, Map<String, Value>) {
+    let assets: Vec<Value> = settled(support, [terms]).into_iter().map(asset).collect();
+    let meta = [("x402/price".to_owned(), price(terms.price)), ("x402/assets".to_owned(), assets.into())];
+    (format!("Costs ${}.", amount(terms.price)), Map::from_iter(meta))
 }
 
 /// A token as documents name it.

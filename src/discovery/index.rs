@@ -2,9 +2,9 @@
 
 use super::assets::asset;
 use super::{Call, Catalogue, price};
-use crate::config::{Document, Identifier, Package, Settle};
+use crate::config::{Identifier, Package, Settle};
 use crate::json::put;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// `/.well-known/x402-manifest.json`.
@@ -38,8 +38,11 @@ fn resource(catalogue: &Catalogue<'_>, call: &Call<'_>) -> Value {
         "charged": if terms.settle == Settle::Before { "before" } else { "below status 400" },
         "paymentIdentifier": if terms.identifier == Identifier::Required { "required" } else { "optional" },
     });
-    if !call.is_made_up() {
+    if !call.is_made_up_and_charged() {
         put(&mut resource, "sample", format!("{}{}", catalogue.base, call.sample));
+        if call.is_made_up() {
+            put(&mut resource, "sampleMadeUp", true);
+        }
     }
     // A route without a method takes any.
     if call.route.pattern.method().is_none() {
@@ -80,7 +83,7 @@ fn offered(catalogue: &Catalogue<'_>, package: &Package) -> Value {
 /// Those of the origin's own MCP server; `*` is every other one.
 fn tools(catalogue: &Catalogue<'_>) -> Option<Value> {
     let tools = catalogue.config.tools.as_ref()?;
-    let url = catalogue.url_of(Document::Mcp);
+    let url = catalogue.gated_server();
     let priced = tools.priced().map(|(name, terms)| {
         json!({
             "tool": name, "endpoint": url, "transport": "streamable-http", "description": terms.description,
@@ -126,16 +129,17 @@ pub fn index(catalogue: &Catalogue<'_>) -> Value {
         "packages": packages.collect::<Vec<_>>(),
         "documents": catalogue.documents(),
     });
-    if let Some(Value::Array(tools)) = tools(catalogue) {
-        let lines: Vec<Map<String, Value>> = tools
-            .into_iter()
-            .filter_map(|tool| tool.as_object().cloned())
-            .map(|mut tool| {
-                tool.remove("accepts");
-                tool
-            })
-            .collect();
-        put(&mut index, "tools", json!(lines));
+    if let Some(tools) = tool_lines(catalogue) {
+        put(&mut index, "tools", tools);
     }
     index
+}
+
+/// The same without the ways to pay.
+pub(super) fn tool_lines(catalogue: &Catalogue<'_>) -> Option<Value> {
+    let Some(Value::Array(mut tools)) = tools(catalogue) else { return None };
+    for tool in tools.iter_mut().filter_map(Value::as_object_mut) {
+        tool.remove("accepts");
+    }
+    Some(tools.into())
 }

@@ -55,10 +55,28 @@ pub fn text(catalogue: &Catalogue<'_>) -> String {
         }
         line(&mut text, &said);
     }
-    if let Some(tools) = &catalogue.config.tools {
+    if let Some((tools, url)) = catalogue.config.tools.as_ref().zip(catalogue.gated_server()) {
+        line(&mut text, "\n## Tools of the MCP server\n");
+        line(&mut text, &format!("The API has an MCP server of its own (streamable HTTP): {url}"));
+        line(
+            &mut text,
+            "Listing its tools is free. A call without payment answers with its price; call again with the signed payment in \
+             `_meta[\"x402/payment\"]`.\n",
+        );
         for (name, terms) in tools.priced() {
             let name = if name == "*" { "every other tool" } else { name };
-            line(&mut text, &format!("- MCP tool {name}: ${}. {}", amount(terms.price), terms.description));
+            let mut said = format!("- MCP tool {name}: ${}", amount(terms.price));
+            if let Some(credits) = terms.credits.filter(|_| catalogue.config.credits.is_some()) {
+                said.push_str(&format!(" or {}", of_credits(credits)));
+            }
+            if terms.settle == Settle::Before {
+                said.push_str(", paid first");
+            }
+            said.push('.');
+            if !terms.description.is_empty() {
+                said.push_str(&format!(" {}", terms.description));
+            }
+            line(&mut text, &said);
         }
     }
     if catalogue.packages().next().is_some() {
@@ -74,7 +92,7 @@ pub fn text(catalogue: &Catalogue<'_>) -> String {
     for (document, what) in [
         (Document::OpenApi, "OpenAPI 3.1, with prices"),
         (Document::Manifest, "every call with what it takes and how it is paid"),
-        (Document::Mcp, "the same as tools, over MCP (streamable HTTP)"),
+        (Document::Mcp, "the calls above as tools, over MCP (streamable HTTP)"),
     ] {
         if let Some(url) = catalogue.url_of(document) {
             line(&mut text, &format!("- [{what}]({url})"));

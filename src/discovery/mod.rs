@@ -7,9 +7,10 @@ pub mod index;
 pub mod llms;
 pub mod openapi;
 mod schema30;
+mod security;
 pub mod wellknown;
 
-use crate::config::{Config, Document, Package, Route, Settle, Terms, escaped, sample};
+use crate::config::{Config, Document, Package, Place, Route, Settle, Terms, escaped, sample};
 use crate::http::path::CanonicalPath;
 use crate::json::put;
 use crate::money::Price;
@@ -84,21 +85,31 @@ impl<'a> Catalogue<'a> {
     /// A document's URL, where there is one.
     #[must_use]
     pub fn url_of(&self, document: Document) -> Option<String> {
-        if document == Document::Mcp
-            && let Some(tools) = &self.config.tools
-        {
-            return Some(format!("{}{}", self.base, tools.path));
-        }
         let there = match document {
             // Only where there is something to call.
             Document::Mcp => self.tools().next().is_some(),
-            // They point at the server, and there is nothing of them where it is switched off.
-            Document::McpJson | Document::ServerCard => self.url_of(Document::Mcp).is_some(),
+            // They point at a server, and there is nothing of them where none is.
+            Document::McpJson | Document::ServerCard => {
+                self.gated_server().is_some() || self.url_of(Document::Mcp).is_some()
+            }
             _ => true,
         };
-        let is_open = |path: &&String| there && !self.closed.contains(path);
+        // Where the origin's own server answers, ours does not.
+        let is_gated = |path: &str| {
+            let path = CanonicalPath::new(path);
+            let tools = self.config.tools.as_ref().zip(path.ok());
+            tools.is_some_and(|(tools, path)| matches!(tools.place(&path), Place::Here | Place::Doubtful))
+        };
+        let is_open =
+            |path: &&String| there && !self.closed.contains(path) && !(document == Document::Mcp && is_gated(path));
         let placements = self.config.discovery.placements.iter().filter(|placement| placement.document == document);
         placements.map(|placement| &placement.path).find(is_open).map(|path| format!("{}{path}", self.base))
+    }
+
+    /// The URL of the origin's own MCP server, whose tools have prices.
+    #[must_use]
+    pub fn gated_server(&self) -> Option<String> {
+        self.config.tools.as_ref().map(|tools| format!("{}{}", self.base, tools.path))
     }
 
     /// The calls that are tools: those of which it is known what they take.
@@ -132,7 +143,13 @@ impl<'a> Catalogue<'a> {
         ];
         let urls =
             NAMED.into_iter().filter_map(|document| Some((document.name().to_owned(), self.url_of(document)?.into())));
-        urls.collect()
+        let mut documents: Map<String, Value> = urls.collect();
+        if let Some(gated) = self.gated_server()
+            && let Some(ours) = documents.insert(Document::Mcp.name().to_owned(), gated.into())
+        {
+            documents.insert("mcp_routes".to_owned(), ours);
+        }
+        documents
     }
 
     fn service(&self) -> Value {
@@ -190,9 +207,16 @@ impl Call<'_> {
         std::iter::once(first).chain(self.others.iter().cloned())
     }
 
-    /// Whether whoever asked the sample would pay, whatever came of it, for something that was made up.
+    /// Whether a value in the sample's path was made up here: the URL has the price, and the origin most likely has nothing
+    /// there.
     #[must_use]
-    pub fn is_made_up(&self) -> bool {
+    pub const fn is_made_up(&self) -> bool {
+        self.invented
+    }
+
+    /// Whether a call of such a sample is charged even if the origin has nothing there.
+    #[must_use]
+    pub fn is_made_up_and_charged(&self) -> bool {
         self.invented && self.terms.settle == Settle::Before
     }
 

@@ -1,5 +1,6 @@
 //! OpenAPI 3.1 with what indexers of paid APIs read in it: `x-payment-info`, a `402`, `security`, `x-discovery`.
 
+use super::security::Security;
 use super::{Call, Catalogue, Way, amount, schema30, unused};
 use crate::config::{Document, Input, Package, Terms, sample};
 use crate::json::{put, table};
@@ -18,19 +19,20 @@ pub fn document(catalogue: &Catalogue<'_>) -> Value {
         put(&mut info, "contact", json!({ "email": contact }));
     }
     let mut paths = Map::new();
-    add_priced(catalogue, &Frame::default(), &mut paths);
+    let frame = Frame::default();
+    add_priced(catalogue, &frame, &mut paths);
     let mut document = json!({
         "openapi": "3.1.0",
         "info": info,
         "servers": [{ "url": catalogue.base }],
         "paths": paths,
     });
-    complete(catalogue, &mut document);
+    complete(catalogue, &frame.security, &mut document);
     document
 }
 
 /// What stands beside the paths, in our own document and in the origin's.
-pub(super) fn complete(catalogue: &Catalogue<'_>, document: &mut Value) {
+pub(super) fn complete(catalogue: &Catalogue<'_>, security: &Security, document: &mut Value) {
     let discovery = &catalogue.config.discovery;
     put(document, "x-discovery", json!({ "ownershipProofs": discovery.ownership_proofs }));
     if !discovery.ownership_proofs.is_empty() {
@@ -42,7 +44,7 @@ pub(super) fn complete(catalogue: &Catalogue<'_>, document: &mut Value) {
     if let Some(info) = table(document, "info") {
         info.entry("x-guidance").or_insert_with(|| guidance(catalogue).into());
     }
-    for (kind, members) in components(catalogue) {
+    for (kind, members) in components(catalogue, security) {
         let mut all = table(document, "components").map(|all| Value::Object(std::mem::take(all))).unwrap_or_default();
         if let (Some(target), Value::Object(members)) = (table(&mut all, &kind), members) {
             target.extend(members);
@@ -73,6 +75,8 @@ pub(super) struct Frame {
     pub(super) prefix: String,
     /// Whether its schemas are those of OpenAPI 3.0.
     pub(super) is_30: bool,
+    /// What its operations want beside payments.
+    pub(super) security: Security,
 }
 
 impl Frame {
@@ -111,14 +115,14 @@ pub(super) fn add_priced(catalogue: &Catalogue<'_>, frame: &Frame, paths: &mut M
     };
     for call in &catalogue.calls {
         for way in call.ways() {
-            add(&way.path, way.method, &|names| operation(catalogue, call, &way, names));
+            add(&way.path, way.method, &|names| operation(catalogue, &frame.security, call, &way, names));
         }
     }
     for package in catalogue.packages() {
-        add(&package.path(), "POST", &|_| purchase(catalogue, package));
+        add(&package.path(), "POST", &|_| purchase(catalogue, &frame.security, package));
     }
     if catalogue.packages().next().is_some() {
-        add("/api/credits", "GET", &|_| balance());
+        add("/api/credits", "GET", &|_| balance(&frame.security));
     }
 }
 
@@ -162,7 +166,7 @@ fn parameters_of(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter_map(parameter)
 }
 
-fn operation(catalogue: &Catalogue<'_>, call: &Call<'_>, way: &Way, names: &[String]) -> Value {
+fn operation(catalogue: &Catalogue<'_>, security: &Security, call: &Call<'_>, way: &Way, names: &[String]) -> Value {
     let about = &call.terms.about;
     let mut operation = json!({
         "operationId": way.id,
@@ -191,7 +195,7 @@ fn operation(catalogue: &Catalogue<'_>, call: &Call<'_>, way: &Way, names: &[Str
     if !parameters.is_empty() {
         put(&mut operation, "parameters", parameters);
     }
-    pay(catalogue, call.terms, &mut operation);
+    pay(catalogue, security, call.terms, &mut operation);
     operation
 }
 
@@ -218,7 +222,7 @@ fn answer(terms: &Terms) -> Value {
 }
 
 /// What makes an operation a priced one, ours or the origin's.
-pub(super) fn pay(catalogue: &Catalogue<'_>, terms: &Terms, operation: &mut Value) {
+pub(super) fn pay(catalogue: &Catalogue<'_>, security: &Security, terms: &Terms, operation: &mut Value) {
     let mut responses = operation.get("responses").and_then(Value::as_object).cloned().unwrap_or_default();
     responses.insert("402".to_owned(), json!({ "$ref": "#/components/responses/Edge402PaymentRequired" }));
     put(operation, "responses", Value::Object(responses));
@@ -227,17 +231,16 @@ pub(super) fn pay(catalogue: &Catalogue<'_>, terms: &Terms, operation: &mut Valu
         "price": { "mode": "fixed", "currency": "USD", "amount": amount(terms.price) },
         "protocols": [{ "x402": x402 }],
     });
-    // No credential is needed to pay; where credits are taken, either of two will do instead.
-    let mut security = vec![];
-    if let Some(credits) = terms.credits.filter(|_| catalogue.config.credits.is_some()) {
+    let credits = terms.credits.filter(|_| catalogue.config.credits.is_some());
+    if let Some(credits) = credits {
         put(&mut info, "credits", credits);
-        security = vec![json!({}), json!({ CREDITS: [] }), json!({ WALLET: [] })];
     }
-    put(operation, "security", security);
+    let wanted = security.of_priced(operation.get("security"), credits.is_some());
+    put(operation, "security", wanted);
     put(operation, "x-payment-info", info);
 }
 
-fn purchase(catalogue: &Catalogue<'_>, package: &Package) -> Value {
+fn purchase(catalogue: &Catalogue<'_>, security: &Security, package: &Package) -> Value {
     let mut operation = json!({
         "operationId": format!("buy_credits_{}", package.name.replace('-', "_")),
         "summary": package.terms.description,
@@ -250,16 +253,18 @@ fn purchase(catalogue: &Catalogue<'_>, package: &Package) -> Value {
                 "properties": { "key": { "type": "string" }, "credits": { "type": "integer" } },
             } } },
         } },
+        // It is ours: what the origin wants for all of its own is not wanted here.
+        "security": [],
     });
-    pay(catalogue, &package.terms, &mut operation);
+    pay(catalogue, security, &package.terms, &mut operation);
     operation
 }
 
-fn balance() -> Value {
+fn balance(security: &Security) -> Value {
     json!({
         "operationId": "credits_left",
         "summary": "How many prepaid credits are left, and what they went to. Free.",
-        "security": [{ CREDITS: [] }, { WALLET: [] }],
+        "security": [{ security.credits.as_str(): [] }, { security.wallet.as_str(): [] }],
         "responses": {
             "200": { "description": "The balance and the latest entries.", "content": { "application/json": { "schema": { "type": "object" } } } },
             "401": { "$ref": "#/components/responses/Edge402Refused" },
@@ -267,23 +272,10 @@ fn balance() -> Value {
     })
 }
 
-/// Names that an origin's document has for nothing of its own.
-const CREDITS: &str = "edge402Credits";
-const WALLET: &str = "edge402Wallet";
-
-fn components(catalogue: &Catalogue<'_>) -> Map<String, Value> {
+fn components(catalogue: &Catalogue<'_>, security: &Security) -> Map<String, Value> {
     let mut kinds = Map::new();
     if catalogue.packages().next().is_some() {
-        kinds.insert(
-            "securitySchemes".to_owned(),
-            json!({
-                CREDITS: { "type": "http", "scheme": "bearer", "description": "The key of a package of prepaid credits." },
-                WALLET: {
-                    "type": "apiKey", "in": "header", "name": "SIGN-IN-WITH-X", "x-agentcash-auth-kind": "siwx",
-                    "description": "The sign-in of a wallet that has bought credits (CAIP-122).",
-                },
-            }),
-        );
+        kinds.insert("securitySchemes".to_owned(), security.schemes());
     }
     let problem = json!({
         "type": "object",

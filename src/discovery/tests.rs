@@ -225,4 +225,69 @@ proptest! {
     }
 }
 
+#[test]
+fn only_what_can_be_called_is_a_resource_and_the_rest_is_a_template() {
+    let config = config(&json!({
+        "GET /articles/:id": "$0.01", "GET /paid/:id": { "price": "$0.01", "settle": "before" }, "GET /files/*": "$0.01",
+        "GET /known/:id": { "price": "$0.01", "input": { "path": { "id": { "type": "string", "example": "a7" } } } }, "GET /plain": "$0.01",
+    }));
+    let support = Support::default();
+    let catalogue = Catalogue::new(&config, &support, "https://host");
+    let x402 = wellknown::x402(&catalogue);
+    assert_eq!(x402["resources"], json!(["https://host/known/a7", "https://host/plain"]));
+    let urls = |list: &Value| list.as_array().unwrap().iter().map(|item| item["url"].clone()).collect::<Value>();
+    assert_eq!(urls(&x402["items"]), x402["resources"]);
+    let templates = json!(["https://host/articles/{id}", "https://host/files/{path}", "https://host/paid/{id}"]);
+    assert_eq!(urls(&x402["templates"]), templates);
+    // Where a document has a place for a URL only, what was made up says so.
+    let (manifest, catalog) = (index::manifest(&catalogue), wellknown::api_catalog(&catalogue));
+    let marks = |list: &Value, name: &str| {
+        list.as_array().unwrap().iter().map(|item| item.get(name).is_some()).collect::<Vec<_>>()
+    };
+    assert_eq!(marks(&manifest["resources"], "sampleMadeUp"), [true, true, false, false, false]);
+    assert_eq!(marks(&manifest["resources"], "sample"), [true, true, true, false, true]);
+    assert_eq!(marks(&catalog["linkset"][0]["item"], "template"), [true, true, false, true, false]);
+}
+
+#[test]
+fn the_origins_mcp_server_is_told_from_ours() {
+    let with = |mcp: &str| {
+        resolved(&json!({
+            "ROUTES": { "GET /a": { "price": "$1", "name": "alpha", "input": {} } }, "MCP": mcp,
+            "TOOLS": { "search": { "price": "$0.01", "settle": "before", "description": "Finds." }, "*": "$0.02" },
+        }))
+        .unwrap()
+    };
+    let support = Support::default();
+    let config = with("origin:/server");
+    let catalogue = Catalogue::new(&config, &support, "https://host");
+    let text = llms::text(&catalogue);
+    assert!(text.contains("has an MCP server of its own (streamable HTTP): https://host/server\n"), "{text}");
+    assert!(
+        text.contains("- MCP tool every other tool: $0.02.\n- MCP tool search: $0.01, paid first. Finds.\n"),
+        "{text}"
+    );
+    assert!(text.contains("- [the calls above as tools, over MCP (streamable HTTP)](https://host/mcp)\n"), "{text}");
+    let json = wellknown::mcp_json(&catalogue).unwrap();
+    let endpoint = |number: usize| {
+        (json["endpoints"][number]["url"].clone(), json["endpoints"][number]["tools"][0]["name"].clone())
+    };
+    assert_eq!(endpoint(0), (json!("https://host/server"), json!("search")));
+    assert_eq!(endpoint(1), (json!("https://host/mcp"), json!("alpha")));
+    assert_eq!(json["tools"][0]["name"], "search");
+    assert_eq!(wellknown::server_card(&catalogue).unwrap()["transport"]["endpoint"], "/server");
+    let documents = &index::manifest(&catalogue)["documents"];
+    assert_eq!(
+        (&documents["mcp"], &documents["mcp_routes"]),
+        (&json!("https://host/server"), &json!("https://host/mcp"))
+    );
+    assert_eq!(wellknown::x402(&catalogue)["tools"][0]["endpoint"], "https://host/server");
+    // Where both would be at one path, the origin's is there, and ours is nowhere.
+    let config = with("origin:/mcp");
+    let catalogue = Catalogue::new(&config, &support, "https://host");
+    assert!(!llms::text(&catalogue).contains("the calls above as tools"));
+    assert_eq!(wellknown::mcp_json(&catalogue).unwrap()["endpoints"].as_array().unwrap().len(), 1);
+    assert_eq!(index::manifest(&catalogue)["documents"].get("mcp_routes"), None);
+}
+
 mod origins;

@@ -1,6 +1,7 @@
 //! What stands under `/.well-known/`.
 
 use super::assets::asset;
+use super::index::tool_lines;
 use super::{Catalogue, amount, price};
 use crate::config::Document;
 use crate::json::put;
@@ -14,8 +15,7 @@ pub fn x402(catalogue: &Catalogue<'_>) -> Value {
     let config = catalogue.config;
     let packages =
         catalogue.packages().map(|package| ("POST", format!("{}{}", catalogue.base, package.path()), &package.terms));
-    // These are asked as they are, and paid: what would be paid for whatever became of it, and was made up by us, is told as
-    // what it is.
+    // Programs call these as they are. A path whose parameters have no example has no such URL, and is given as a template.
     let (made_up, real): (Vec<_>, Vec<_>) = catalogue.calls.iter().partition(|call| call.is_made_up());
     let priced: Vec<(&str, String, _)> = real
         .into_iter()
@@ -44,6 +44,9 @@ pub fn x402(catalogue: &Catalogue<'_>) -> Value {
         });
         put(&mut document, "templates", templates.collect::<Vec<_>>());
     }
+    if let Some(tools) = tool_lines(catalogue) {
+        put(&mut document, "tools", tools);
+    }
     if !config.discovery.ownership_proofs.is_empty() {
         put(&mut document, "ownershipProofs", config.discovery.ownership_proofs.clone());
     }
@@ -59,7 +62,14 @@ pub fn api_catalog(catalogue: &Catalogue<'_>) -> Value {
     };
     let calls = catalogue.calls.iter().map(|call| {
         let href = format!("{}{}", catalogue.base, call.sample);
-        json!({ "href": href, "title": call.summary(), "method": call.methods(), "price": [amount(call.terms.price)] })
+        let mut item = json!({
+            "href": href, "title": call.summary(), "method": call.methods(), "price": [amount(call.terms.price)],
+        });
+        // A link's target is a URL, and no template: where one was made up, it says so.
+        if call.is_made_up() {
+            put(&mut item, "template", json!([format!("{}{}", catalogue.base, call.path())]));
+        }
+        item
     });
     let packages = catalogue.packages().map(|package| {
         let href = format!("{}{}", catalogue.base, package.path());
@@ -85,20 +95,30 @@ pub fn api_catalog(catalogue: &Catalogue<'_>) -> Value {
 /// `/.well-known/mcp.json`; nothing where there is no server to point at.
 #[must_use]
 pub fn mcp_json(catalogue: &Catalogue<'_>) -> Option<Value> {
-    let url = catalogue.url_of(Document::Mcp)?;
+    let servers = servers(catalogue);
+    let (_, tools) = servers.first()?;
+    let name = catalogue.name();
+    let named = servers.iter().enumerate().map(|(number, (url, _))| {
+        let name = if number == 0 { name.to_owned() } else { format!("{name} routes") };
+        (name, json!({ "type": "http", "url": url }))
+    });
+    let endpoints = servers
+        .iter()
+        .map(|(url, tools)| json!({ "url": url, "transport": "streamable-http", "tools": tools }))
+        .collect::<Vec<_>>();
     Some(json!({
-        "name": catalogue.name(),
+        "name": name,
         "description": catalogue.config.discovery.description,
-        "mcpServers": { catalogue.name(): { "type": "http", "url": url } },
-        "endpoints": [{ "url": url, "transport": "streamable-http" }],
-        "tools": named_tools(catalogue),
+        "mcpServers": named.collect::<serde_json::Map<_, _>>(),
+        "endpoints": endpoints,
+        "tools": tools,
     }))
 }
 
-/// `/.well-known/mcp/server-card.json` (SEP-1649).
+/// `/.well-known/mcp/server-card.json` (SEP-1649): of one server, the origin's where it has one.
 #[must_use]
 pub fn server_card(catalogue: &Catalogue<'_>) -> Option<Value> {
-    let url = catalogue.url_of(Document::Mcp)?;
+    let (url, tools) = servers(catalogue).into_iter().next()?;
     Some(json!({
         "version": "1.0",
         "protocolVersion": LATEST,
@@ -107,21 +127,21 @@ pub fn server_card(catalogue: &Catalogue<'_>) -> Option<Value> {
         "transport": { "type": "streamable-http", "endpoint": url.strip_prefix(catalogue.base).unwrap_or(&url) },
         "capabilities": { "tools": {} },
         "authentication": { "required": false, "schemes": ["x402", "bearer"] },
-        "tools": named_tools(catalogue),
+        "tools": tools,
     }))
 }
 
-/// Ours with all that `tools/list` says; of the origin's server the names that cost something.
-fn named_tools(catalogue: &Catalogue<'_>) -> Vec<Value> {
-    match &catalogue.config.tools {
-        Some(priced) => {
-            let named = priced.priced().filter(|(name, _)| *name != "*");
-            let said = |(name, terms)| {
-                let assets: Vec<Value> = catalogue.assets([terms]).into_iter().map(asset).collect();
-                json!({ "name": name, "price": price(terms.price), "assets": assets })
-            };
-            named.map(said).collect()
-        }
-        None => tools::listed(catalogue),
-    }
+/// Every MCP server with its tools: of the origin's the names that cost something, of ours all that `tools/list` says.
+fn servers(catalogue: &Catalogue<'_>) -> Vec<(String, Vec<Value>)> {
+    let gated = catalogue.gated_server().zip(catalogue.config.tools.as_ref());
+    let gated = gated.map(|(url, tools)| {
+        let named = tools.priced().filter(|(name, _)| *name != "*");
+        let said = named.map(|(name, terms)| {
+            let assets: Vec<Value> = catalogue.assets([terms]).into_iter().map(asset).collect();
+            json!({ "name": name, "description": terms.description, "price": price(terms.price), "assets": assets })
+        });
+        (url, said.collect())
+    });
+    let ours = catalogue.url_of(Document::Mcp).map(|url| (url, tools::listed(catalogue)));
+    gated.into_iter().chain(ours).collect()
 }

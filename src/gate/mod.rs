@@ -305,7 +305,7 @@ pub fn price<'a>(
         config,
         support,
         terms,
-        resource: resource(config, terms, facts),
+        resource: resource(config, terms, facts, path),
         // A sign-in is a header of the very request that it signs, and a tool call has none of its own.
         sign_in: if facts.tool.is_none() { sign_in(config, terms, facts) } else { None },
     };
@@ -352,8 +352,9 @@ const LONGEST_QUERY: usize = 2_048;
 /// Of `Link`, whose paths are the operator's.
 const LONGEST_LINKS: usize = 1_024;
 
-fn resource(config: &Config, terms: &Terms, facts: &Facts) -> Resource {
+fn resource(config: &Config, terms: &Terms, facts: &Facts, path: &CanonicalPath) -> Resource {
     let discovery = &config.discovery;
+    let method = advertised_method(config, terms, &facts.method, path);
     let (url, bazaar) = match (&facts.tool, &facts.query) {
         // `protocol.md` 9.
         (Some(tool), _) => {
@@ -362,7 +363,7 @@ fn resource(config: &Config, terms: &Terms, facts: &Facts) -> Resource {
         (None, query) => {
             let query = query.as_ref().filter(|query| query.len() <= LONGEST_QUERY);
             let query = query.map(|query| format!("?{query}")).unwrap_or_default();
-            (format!("{}{}{query}", facts.base, facts.path), bazaar::of_call(&terms.about, &facts.method))
+            (format!("{}{}{query}", facts.base, facts.path), bazaar::of_call(&terms.about, method))
         }
     };
     Resource {
@@ -372,8 +373,25 @@ fn resource(config: &Config, terms: &Terms, facts: &Facts) -> Resource {
         service_name: (!discovery.name.is_empty()).then(|| discovery.name.clone()),
         tags: discovery.tags.clone(),
         icon_url: discovery.icon_url.clone(),
-        output_schema: if facts.tool.is_none() { bazaar::output_schema(&terms.about, &facts.method) } else { None },
+        output_schema: if facts.tool.is_none() { bazaar::output_schema(&terms.about, method) } else { None },
         bazaar,
+    }
+}
+
+/// The method that a description of the call names. Catalogues probe by GET: of a route that takes a body and leaves the method
+/// open they would hear of a call without one.
+fn advertised_method<'f>(config: &Config, terms: &Terms, asked: &'f str, path: &CanonicalPath) -> &'f str {
+    let takes_body = terms.about.input.as_ref().is_some_and(|input| input.body.is_some());
+    if !takes_body || bazaar::WITH_BODY.contains(&asked) {
+        return asked;
+    }
+    let found = |method: &str| config.route(method, path).ok().flatten();
+    match found(asked) {
+        Some(route) if route.pattern.method().is_none() => {
+            let leads_here = |method: &&&str| found(method).is_some_and(|other| std::ptr::eq(other, route));
+            bazaar::WITH_BODY.iter().find(leads_here).copied().unwrap_or(asked)
+        }
+        _ => asked,
     }
 }
 

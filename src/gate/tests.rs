@@ -9,6 +9,7 @@ use k256::ecdsa::SigningKey;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+mod discovery;
 mod spending;
 mod spoofed;
 

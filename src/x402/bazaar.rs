@@ -11,7 +11,8 @@ pub const BAZAAR: &str = "bazaar";
 pub const MOST_BYTES: usize = 4_096;
 
 const METHODS: [&str; 6] = ["GET", "HEAD", "DELETE", "POST", "PUT", "PATCH"];
-const WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];
+/// The methods by which a body is sent, the likeliest first.
+pub const WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];
 
 /// The extension for a call by this method; nothing where the route is not described.
 #[must_use]

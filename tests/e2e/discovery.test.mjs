@@ -157,6 +157,7 @@ test('the manifest, /.well-known/x402, the index and the API catalogue say what 
   assert.deepEqual(weather.output.example, { city: 'lisbon', celsius: 21 });
   assert.equal(manifest.resources.find(({ path }) => path === '/things/{other}').paymentIdentifier, 'required');
   const any = manifest.resources.find(({ path }) => path === '/any/{path}');
+  assert.deepEqual([any.sampleMadeUp, weather.sampleMadeUp], [true, undefined]);
   assert.deepEqual([any.credits, any.methods], [undefined, ['GET', 'POST', 'PUT', 'PATCH', 'DELETE']]);
   for (const method of any.methods) await assertSame(method, any.sample, any.price);
   assert.deepEqual(weather.in, { city: 'path', units: 'query', days: 'query' });
@@ -172,7 +173,13 @@ test('the manifest, /.well-known/x402, the index and the API catalogue say what 
   assert.deepEqual(x402.assets.map(({ network, symbol }) => [network, symbol]), [[NETWORK, 'USDC']]);
   assert.deepEqual(x402.resources, x402.items.map(({ url }) => url));
   for (const { method, url, price } of x402.items) await assertSame(method, url, price);
-  assert.deepEqual(x402.templates, [{ method: 'GET', url: `${base}/reports/{id}`, price: { currency: 'USD', amount: '0.008' } }]);
+  // What can be called as it is; a path parameter without an example makes a template.
+  assert.deepEqual(x402.templates.filter(({ url }) => url.includes('/reports/')), [
+    { method: 'GET', url: `${base}/reports/{id}`, price: { currency: 'USD', amount: '0.008' } },
+  ]);
+  for (const { url } of x402.templates) assert.match(url, /\{\w+\}/);
+  assert.deepEqual(x402.resources, ['/weather/lisbon?units=c', '/weather/city', '/echo', '/papers/p7', '/api/buy-credits/small', '/api/buy-credits/very-large']
+    .map((path) => base + path));
   assert.ok(x402.resources.includes(`${base}/papers/p7`));
   const told = [...x402.items, ...x402.templates];
   assertAll(told.map(({ method, url, price }) => ({ method, path: filled(url).slice(base.length), amount: price.amount })), '/.well-known/x402');
@@ -188,6 +195,8 @@ test('the manifest, /.well-known/x402, the index and the API catalogue say what 
   const [entry] = response.json().linkset;
   assert.deepEqual(entry['service-desc'], [{ href: `${base}/openapi.json`, type: 'application/vnd.oai.openapi+json' }]);
   for (const { href, method, price } of entry.item) await assertSame(method[0], href, { amount: price[0] });
+  assert.deepEqual(entry.item.find(({ href }) => href.includes('/reports/')).template, [`${base}/reports/{id}`]);
+  assert.equal(entry.item.find(({ href }) => href.includes('/papers/')).template, undefined);
   assertAll(entry.item.map(({ href, method, price }) => ({ method: method[0], path: href.slice(base.length), amount: price[0] })), 'the catalogue');
 });
 
@@ -261,6 +270,12 @@ test('the bazaar extension validates against its own schema, and a catalogue can
     const first = bazaar.extractDiscoveryInfo({ x402Version: 1 }, body.accepts[0]);
     assert.equal(first.discoveryInfo.input.method, method);
   }
+  // A catalogue probes by GET: it hears what a route takes that leaves the method open.
+  const probed = await live('GET', '/echo/x');
+  const extension = probed.required.extensions.bazaar;
+  assert.deepEqual([extension.info.input.method, extension.info.input.bodyType, probed.body.accepts[0].outputSchema.input.method], ['POST', 'text', 'POST']);
+  assert.deepEqual(bazaar.validateDiscoveryExtension(extension), { valid: true });
+  assert.deepEqual(bazaar.validateDiscoveryExtensionSpec(extension), { valid: true });
   const { required } = await live('GET', '/things/x');
   assert.equal(required.extensions.bazaar, undefined, 'what is not described is not in the bazaar');
 });

@@ -148,6 +148,44 @@ fn nothing_that_the_origins_document_names_is_taken_from_it() {
     assert_eq!(ours["openapi"], "3.0.3");
 }
 
+#[test]
+fn what_the_origin_wants_of_its_own_is_wanted_beside_the_payment() {
+    let key = json!([{ "acmeKey": [] }]);
+    let theirs = json!({
+        "openapi": "3.1.0", "info": {}, "security": [{ "global": [] }],
+        "paths": { "/a": { "get": { "security": key } }, "/b": { "get": {} }, "/c": { "get": { "security": [] } }, "/free": { "get": {} } },
+        "components": { "securitySchemes": { "acmeKey": { "type": "apiKey", "in": "header", "name": "X-Key" }, "edge402Credits": { "type": "mutualTLS" } } },
+    });
+    let routes = json!({ "GET /a": "$1", "GET /b": "$1", "GET /c": "$1", "GET /new": "$1" });
+    let ours = annotated_with(&routes, &theirs);
+    let of = |document: &Value, path: &str| document["paths"][path]["get"]["security"].clone();
+    assert_eq!(of(&ours, "/a"), key);
+    assert_eq!(of(&ours, "/b"), json!([{ "global": [] }]), "what the document says for all");
+    assert_eq!(of(&ours, "/new"), json!([{ "global": [] }]));
+    assert_eq!(of(&ours, "/c"), json!([]));
+    assert_eq!(of(&ours, "/free"), Value::Null, "what is free is left alone");
+
+    let config = resolved(&json!({
+        "ROUTES": routes, "PACKAGES": { "small": { "price": "$1", "credits": 5 } }, "CREDIT_VALUE": "$1",
+        "KEY_SECRET": "a-secret-of-32-characters-or-so-",
+    }));
+    let (config, support) = (config.unwrap(), Support::default());
+    let ours = annotated(&Catalogue::new(&config, &support, "https://host"), theirs).unwrap();
+    let (credits, wallet) = ("edge402Credits_2", "edge402Wallet");
+    assert_eq!(
+        of(&ours, "/a"),
+        json!([{ "acmeKey": [] }, { "acmeKey": [], credits: [] }, { "acmeKey": [], wallet: [] }])
+    );
+    assert_eq!(of(&ours, "/c"), json!([{}, { credits: [] }, { wallet: [] }]));
+    let schemes = &ours["components"]["securitySchemes"];
+    assert_eq!(
+        (&schemes["edge402Credits"]["type"], &schemes[credits]["scheme"]),
+        (&json!("mutualTLS"), &json!("bearer"))
+    );
+    assert_eq!(ours["paths"]["/api/buy-credits/small"]["post"]["security"], json!([]), "packages are ours");
+    assert_eq!(ours["paths"]["/api/credits"]["get"]["security"], json!([{ credits: [] }, { wallet: [] }]));
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
