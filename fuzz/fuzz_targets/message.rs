@@ -1,6 +1,7 @@
 //! MCP messages and the answers of an origin's server: never a panic, and a call that is read is the call that is forwarded.
 #![no_main]
 
+use edge402::mcp::call;
 use edge402::mcp::message::{self, CALL, Message};
 use edge402::mcp::stream::outcome;
 use libfuzzer_sys::fuzz_target;
@@ -14,11 +15,11 @@ fuzz_target!(|input: (&[u8], &str, bool)| {
     if method != CALL {
         return;
     }
-    if let (Some(call), Some(forwarded)) = (message::call(bytes), message::for_origin(bytes, None)) {
+    if let (Ok(sent), Some(forwarded)) = (call::read(bytes), call::for_origin(bytes, None)) {
         // What the origin gets is the same call, and no payment.
-        let again = message::call(forwarded.as_bytes()).expect("it was a call");
-        assert_eq!(again.name, call.name);
+        let again = call::read(forwarded.as_bytes()).expect("it was a call");
+        assert_eq!(again.name, sent.name);
         assert!(again.payment.is_none());
-        assert_eq!(again.arguments.len(), call.arguments.len());
+        assert_eq!(again.arguments.len(), sent.arguments.len());
     }
 });

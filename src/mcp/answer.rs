@@ -1,6 +1,6 @@
 //! Answers: results of calls, and what stands in for them when a call was not paid (`protocol.md` 9).
 
-use super::{CREDITS, RECEIPT};
+use super::{CREDITS, ERROR, RECEIPT};
 use crate::json::put;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -50,14 +50,29 @@ pub fn of_http(status: u16, content_type: &str, body: &[u8]) -> Map<String, Valu
     result
 }
 
-/// The price, or a refusal: the object as the result's structure and as its text, since clients read either.
+/// The price, or a refusal: the object as the result's structure, as its text, and in its `_meta`, since clients read one or
+/// the other.
 #[must_use]
 pub fn refusal(document: &Value) -> Map<String, Value> {
     Map::from_iter([
         ("isError".to_owned(), true.into()),
         ("structuredContent".to_owned(), document.clone()),
         ("content".to_owned(), json!([{ "type": "text", "text": document.to_string() }])),
+        ("_meta".to_owned(), json!({ ERROR: in_ascii(document) })),
     ])
+}
+
+/// Without what a client echoes in its payment and cannot write: those that read the price in `_meta` pay by
+/// `btoa(JSON.stringify(payment))`, which throws where there is more than Latin-1, and is no UTF-8 where there is more than
+/// ASCII. Nothing of it is signed.
+fn in_ascii(document: &Value) -> Value {
+    let mut document = document.clone();
+    for part in ["resource", "extensions"] {
+        if let Some(Value::Object(members)) = document.get_mut(part) {
+            members.retain(|_, member| member.to_string().is_ascii());
+        }
+    }
+    document
 }
 
 /// A result's members, each as it was written.
@@ -73,13 +88,16 @@ fn raw(value: &impl Serialize) -> Option<Box<RawValue>> {
     serde_json::value::to_raw_value(value).ok()
 }
 
-/// Puts what we know of the payment into a result's `_meta`. Of a receipt of the origin's own nothing is believed: only we
-/// know what was paid.
-pub fn note(members: &mut Members, receipt: Option<Value>, credits: Option<Value>) {
+/// Puts what we know of the payment into a result's `_meta`. Of a receipt or a price of the origin's own nothing is believed:
+/// only we know what was paid, and a client pays what it reads there. `is_ours`: the result is a refusal of ours.
+pub fn note(members: &mut Members, receipt: Option<Value>, credits: Option<Value>, is_ours: bool) {
     let written = members.get("_meta").and_then(|meta| serde_json::from_str::<Map<String, Value>>(meta.get()).ok());
     let mut meta = written.unwrap_or_default();
     meta.remove(RECEIPT);
     meta.remove(CREDITS);
+    if !is_ours {
+        meta.remove(ERROR);
+    }
     meta.extend(receipt.map(|receipt| (RECEIPT.to_owned(), receipt)));
     meta.extend(credits.map(|credits| (CREDITS.to_owned(), credits)));
     if meta.is_empty() {
@@ -135,11 +153,31 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_is_in_the_structure_the_text_and_the_meta() {
+        let price = json!({
+            "x402Version": 2, "error": "Payment required", "accepts": [{ "amount": "1" }], "detail": "Größe",
+            "resource": { "url": "mcp://tool/x", "description": "Über \u{1f4b8}", "mimeType": "a/b" },
+            "extensions": { "bazaar": { "info": "é" }, "payment-identifier": {} },
+        });
+        let mut refused = members(refusal(&price));
+        note(&mut refused, None, None, true);
+        let read: Value = serde_json::from_str(&message(&json!(1), &refused)).unwrap();
+        let result = &read["result"];
+        assert_eq!(result["structuredContent"], price);
+        assert_eq!(serde_json::from_str::<Value>(result["content"][0]["text"].as_str().unwrap()).unwrap(), price);
+        let error = &result["_meta"][ERROR];
+        assert_eq!((&error["accepts"], &error["x402Version"]), (&price["accepts"], &json!(2)));
+        // What is echoed can be written by `btoa`.
+        assert_eq!(error["resource"], json!({ "url": "mcp://tool/x", "mimeType": "a/b" }));
+        assert_eq!(error["extensions"], json!({ "payment-identifier": {} }));
+    }
+
+    #[test]
     fn an_origins_receipt_is_none_and_ours_is_told_whatever_came_of_it() {
-        let theirs = r#"{"_meta":{"x402/payment-response":{"success":true},"a":1},"n":123456789012345678901234567890}"#;
+        let theirs = r#"{"_meta":{"x402/payment-response":{"success":true},"x402/error":{"accepts":[{}]},"a":1},"n":123456789012345678901234567890}"#;
         let noted = |receipt: Option<Value>| {
             let mut members: Members = serde_json::from_str(theirs).unwrap();
-            note(&mut members, receipt, None);
+            note(&mut members, receipt, None, false);
             message(&json!(7), &members)
         };
         let wanted = r#"{"jsonrpc":"2.0","id":7,"result":{"_meta":{"a":1},"n":123456789012345678901234567890}}"#;

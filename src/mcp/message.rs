@@ -1,16 +1,11 @@
 //! A JSON-RPC message, read strictly: what has two readings here and at the origin would be priced as one thing and done as
 //! another (`anchors.md` 4.3, 21).
 
-use super::PAYMENT;
 use crate::http::tolerant::{fold, is_within, letters};
 use crate::strict_json;
-use crate::x402::encode_header_text;
 use percent_encoding::percent_decode;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// What a client sends.
 #[derive(Debug)]
@@ -77,7 +72,7 @@ fn charsets(content_type: &str) -> impl Iterator<Item = String> {
 }
 
 /// Whether every key is one of these or nothing like one: to some parsers (Go's) `Method` is `method`, and the last one wins.
-fn has_plain_keys<'a>(mut keys: impl Iterator<Item = &'a String>, known: &[&str]) -> bool {
+pub(super) fn has_plain_keys<'a>(mut keys: impl Iterator<Item = &'a String>, known: &[&str]) -> bool {
     keys.all(|key| known.contains(&key.as_str()) || !known.contains(&fold(key).as_str()))
 }
 
@@ -193,6 +188,8 @@ fn is_named_in(bytes: &[u8]) -> bool {
 
 /// The method by which a tool is called.
 pub const CALL: &str = "tools/call";
+/// The method by which tools are listed.
+pub const LIST: &str = "tools/list";
 
 fn is_alike(method: &str) -> bool {
     letters(method) == letters(CALL)
@@ -204,87 +201,6 @@ const MOST_VALUES: usize = 50_000;
 
 fn is_large(bytes: &[u8]) -> bool {
     bytes.iter().filter(|byte| matches!(byte, b'{' | b'[' | b',')).count() > MOST_VALUES
-}
-
-/// A call of a tool.
-#[derive(Debug)]
-pub struct ToolCall {
-    /// Which.
-    pub name: String,
-    /// With what; numbers as they were written.
-    pub arguments: BTreeMap<String, Box<RawValue>>,
-    /// The payment as its header has it, and whether it is of version 1.
-    pub payment: Option<(String, bool)>,
-    /// Whether its result is to be fetched later (revision 2025-11-25, tasks).
-    pub is_task: bool,
-}
-
-#[derive(Deserialize)]
-struct Params {
-    name: String,
-    #[serde(default)]
-    arguments: Option<BTreeMap<String, Box<RawValue>>>,
-    #[serde(default, rename = "_meta")]
-    meta: Option<BTreeMap<String, Box<RawValue>>>,
-    #[serde(default)]
-    task: Option<Box<RawValue>>,
-}
-
-#[derive(Deserialize)]
-struct WithParams {
-    params: Box<RawValue>,
-}
-
-/// Reads the call in a message that [`read`] has found to be one; nothing where its parameters are none.
-#[must_use]
-pub fn call(bytes: &[u8]) -> Option<ToolCall> {
-    let params = serde_json::from_slice::<WithParams>(bytes).ok()?.params;
-    let members: BTreeMap<String, Box<RawValue>> = serde_json::from_str(params.get()).ok()?;
-    if !has_plain_keys(members.keys(), &["name", "arguments", "_meta", "task"]) {
-        return None;
-    }
-    let Params { name, arguments, meta, task } = serde_json::from_str(params.get()).ok()?;
-    if name.is_empty() || name.len() > 128 || name.chars().any(char::is_control) {
-        return None;
-    }
-    let payment = match meta.as_ref().and_then(|meta| meta.get(PAYMENT)) {
-        None => None,
-        Some(raw) => {
-            let payment: Map<String, Value> = serde_json::from_str(raw.get()).ok()?;
-            let first_version = payment.get("x402Version").and_then(Value::as_u64) == Some(1);
-            Some((encode_header_text(raw.get()), first_version))
-        }
-    };
-    Some(ToolCall { name, arguments: arguments.unwrap_or_default(), payment, is_task: task.is_some() })
-}
-
-/// The message without its payment, under another id where one is given: all else as it was written.
-///
-/// What was paid with is nobody's but ours. And a priced call goes under an id that nobody else knows: servers send an answer
-/// to whoever used its id last, and a free message under the same one would carry the answer out past the gate.
-#[must_use]
-pub fn for_origin(bytes: &[u8], id: Option<&Value>) -> Option<String> {
-    type Members = BTreeMap<String, Box<RawValue>>;
-    let mut message: Members = serde_json::from_slice(bytes).ok()?;
-    let mut params: Members = serde_json::from_str(message.get("params")?.get()).ok()?;
-    if let Some(meta) = params.get("_meta") {
-        let mut meta: Members = serde_json::from_str(meta.get()).ok()?;
-        meta.remove(PAYMENT);
-        if meta.is_empty() {
-            params.remove("_meta");
-        } else {
-            params.insert("_meta".to_owned(), raw(&meta)?);
-        }
-    }
-    message.insert("params".to_owned(), raw(&params)?);
-    if let Some(id) = id {
-        message.insert("id".to_owned(), RawValue::from_string(id.to_string()).ok()?);
-    }
-    serde_json::to_string(&message).ok()
-}
-
-fn raw(members: &BTreeMap<String, Box<RawValue>>) -> Option<Box<RawValue>> {
-    RawValue::from_string(serde_json::to_string(members).ok()?).ok()
 }
 
 #[cfg(test)]
@@ -320,39 +236,6 @@ mod tests {
             ("7", "Malformed"),
         ] {
             assert_eq!(is(text), wanted, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_payment_is_taken_out_and_all_else_stays_as_it_was_written() {
-        let text = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"x","arguments":{"n":123456789012345678901234567890,"m":1.10},"_meta":{"x402/payment":{"x402Version":2,"v":1e3},"progressToken":7}}}"#;
-        let read = call(text.as_bytes()).unwrap();
-        assert_eq!((read.name.as_str(), read.arguments["n"].get()), ("x", "123456789012345678901234567890"));
-        let (header, first_version) = read.payment.unwrap();
-        assert_eq!((header, first_version), (encode_header_text(r#"{"x402Version":2,"v":1e3}"#), false));
-        let left = for_origin(text.as_bytes(), None).unwrap();
-        assert!(!left.contains("x402") && left.contains("progressToken"), "{left}");
-        assert!(left.contains("123456789012345678901234567890") && left.contains("1.10"), "{left}");
-        assert!(left.contains(r#""id":1,"#), "{left}");
-        let renamed = for_origin(text.as_bytes(), Some(&json!("ours"))).unwrap();
-        assert!(renamed.contains(r#""id":"ours""#) && !renamed.contains(r#""id":1"#), "{renamed}");
-    }
-
-    #[test]
-    fn what_is_no_call_is_none() {
-        let call_of = |params: &str| call(format!(r#"{{"params":{params}}}"#).as_bytes()).is_some();
-        assert!(call_of(r#"{"name":"x"}"#) && call_of(r#"{"name":"x","arguments":null}"#));
-        for bad in [
-            "{}",
-            r#"{"name":7}"#,
-            r#"{"name":""}"#,
-            r#"{"name":"a\nb"}"#,
-            r#"{"name":"x","arguments":[]}"#,
-            r#"{"name":"x","_meta":{"x402/payment":"e30="}}"#,
-            r#"{"name":"x","_meta":[]}"#,
-            r#"{"name":"x","Name":"y"}"#,
-        ] {
-            assert!(!call_of(bad), "{bad}");
         }
     }
 
@@ -427,8 +310,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..64), text in ".{0,64}") {
-            let _ = (read(&bytes), call(&bytes), for_origin(&bytes, None));
-            let _ = (read(text.as_bytes()), call(text.as_bytes()), for_origin(text.as_bytes(), None));
+            let _ = (read(&bytes), read(text.as_bytes()));
         }
     }
 }

@@ -2,7 +2,10 @@
 //! (`protocol.md` 9; the protocol's revision 2025-11-25, transport "Streamable HTTP").
 
 pub mod answer;
+pub mod call;
+pub mod listing;
 pub mod message;
+pub mod schema;
 pub mod stream;
 pub mod tools;
 
@@ -14,5 +17,7 @@ pub const SPOKEN: [&str; 4] = [LATEST, "2025-06-18", "2025-03-26", "2024-11-05"]
 pub const PAYMENT: &str = "x402/payment";
 /// The receipt, in a result's `_meta`.
 pub const RECEIPT: &str = "x402/payment-response";
+/// The price or a refusal again, in a result's `_meta`: Cloudflare's `agents` and Vercel's `x402-mcp` read it there.
+pub const ERROR: &str = "x402/error";
 /// What credits were charged, in a result's `_meta`.
 pub const CREDITS: &str = "edge402/credits";

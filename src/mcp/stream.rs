@@ -56,20 +56,33 @@ fn answer(text: &str, id: &Value) -> Option<Outcome> {
 
 /// The data of each event of a stream (WHATWG HTML, 9.2.6).
 fn events(text: &str) -> Vec<String> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n");
-    let mut events = Vec::new();
-    for block in text.split("\n\n") {
-        let data: Vec<&str> = block
-            .lines()
-            .filter_map(|line| line.strip_prefix("data"))
-            .filter_map(|rest| rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("")))
-            .map(|value| value.strip_prefix(' ').unwrap_or(value))
-            .collect();
-        if !data.is_empty() {
-            events.push(data.join("\n"));
-        }
-    }
-    events
+    plain(text).split("\n\n").filter_map(data).collect()
+}
+
+/// A stream's text with one kind of line ends, and without the mark that may begin it.
+pub(super) fn plain(text: &str) -> String {
+    text.strip_prefix('\u{feff}').unwrap_or(text).replace("\r\n", "\n").replace('\r', "\n")
+}
+
+/// The data of one event; nothing where it has none.
+pub(super) fn data(event: &str) -> Option<String> {
+    let data: Vec<&str> = event
+        .lines()
+        .filter_map(of_data)
+        .filter_map(|rest| rest.strip_prefix(':').or_else(|| rest.is_empty().then_some("")))
+        .map(|value| value.strip_prefix(' ').unwrap_or(value))
+        .collect();
+    (!data.is_empty()).then(|| data.join("\n"))
+}
+
+/// The same event with other data, which ends it: its other lines stay.
+pub(super) fn with_data(event: &str, data: &str) -> String {
+    let lines = event.lines().filter(|line| of_data(line).is_none()).map(ToOwned::to_owned);
+    lines.chain(data.lines().map(|line| format!("data: {line}"))).collect::<Vec<_>>().join("\n")
+}
+
+fn of_data(line: &str) -> Option<&str> {
+    line.strip_prefix("data").filter(|rest| rest.is_empty() || rest.starts_with(':'))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! Priced routes as tools: what they are called, what they take, and the request that a call makes.
 
-use super::message::ToolCall;
+use super::call::ToolCall;
 use crate::config::{BODY, BodyType, Config, Input, escaped};
-use crate::discovery::assets::asset;
-use crate::discovery::{Call, Catalogue, amount, text};
+use crate::discovery::assets::of_tool;
+use crate::discovery::{Call, Catalogue, text};
 use crate::http::path::CanonicalPath;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -16,16 +16,13 @@ pub fn listed(catalogue: &Catalogue<'_>) -> Vec<Value> {
     with_input
         .map(|(call, input)| {
             let reads = call.method == "GET";
-            let assets: Vec<Value> = catalogue.assets([call.terms]).into_iter().map(asset).collect();
+            let (costs, meta) = of_tool(catalogue.support, call.terms);
             json!({
                 "name": call.id,
-                "description": format!("{} Costs ${}.", call.sentence(), amount(call.terms.price)),
+                "description": format!("{} {costs}", call.sentence()),
                 "inputSchema": input.schema(),
                 "annotations": { "readOnlyHint": reads, "openWorldHint": true },
-                "_meta": {
-                    "x402/price": { "currency": "USD", "amount": amount(call.terms.price) },
-                    "x402/assets": assets,
-                },
+                "_meta": meta,
             })
         })
         .collect()
@@ -146,7 +143,7 @@ fn body(kind: BodyType, argument: &RawValue) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::config::Bindings;
-    use crate::mcp::message;
+    use crate::mcp::call;
     use crate::x402::supported::Support;
     use proptest::prelude::*;
 
@@ -175,7 +172,7 @@ mod tests {
         let catalogue = Catalogue::new(config, &support, "https://host");
         let call = catalogue.tools().find(|call| call.id == name).unwrap();
         let message = format!(r#"{{"params":{{"name":"{name}","arguments":{arguments}}}}}"#);
-        asked(config, call, &message::call(message.as_bytes()).unwrap())
+        asked(config, call, &call::read(message.as_bytes()).unwrap())
     }
 
     fn target(config: &Config, name: &str, arguments: &str) -> Result<String, String> {

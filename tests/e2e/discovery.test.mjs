@@ -178,8 +178,8 @@ test('the manifest, /.well-known/x402, the index and the API catalogue say what 
     { method: 'GET', url: `${base}/reports/{id}`, price: { currency: 'USD', amount: '0.008' } },
   ]);
   for (const { url } of x402.templates) assert.match(url, /\{\w+\}/);
-  assert.deepEqual(x402.resources, ['/weather/lisbon?units=c', '/weather/city', '/echo', '/papers/p7', '/api/buy-credits/small', '/api/buy-credits/very-large']
-    .map((path) => base + path));
+  assert.deepEqual(x402.resources.toSorted(), ['/weather/lisbon?units=c', '/weather/city', '/echo', '/papers/p7', '/api/buy-credits/small', '/api/buy-credits/very-large']
+    .map((path) => base + path).toSorted());
   assert.ok(x402.resources.includes(`${base}/papers/p7`));
   const told = [...x402.items, ...x402.templates];
   assertAll(told.map(({ method, url, price }) => ({ method, path: filled(url).slice(base.length), amount: price.amount })), '/.well-known/x402');

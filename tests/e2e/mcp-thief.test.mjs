@@ -173,7 +173,7 @@ test('wrong payments: the price, and nothing done', async () => {
   }
   const { payment } = await payFor(gate.url, 'search', {}, buyer);
   for (const bad of [
-    null, 'x', encode(payment), [payment], 7, {}, { x402Version: 3 }, { ...payment, x402Version: '2' }, { ...payment,
+    null, 'x', encode(payment).slice(0, -4), ` ${encode(payment)}`, encode({ ...payment, accepted: { ...payment.accepted, payTo: THIEF } }), [payment], 7, {}, { x402Version: 3 }, { ...payment, x402Version: '2' }, { ...payment,
       accepted: { ...payment.accepted, amount: '1' } },
     { ...payment, accepted: { ...payment.accepted, payTo: THIEF } }, { ...payment, pad: 'x'.repeat(600_000) }, { ...payment,
     payload: { ...payment.payload, signature: '0x' } },

@@ -3,12 +3,13 @@
 use super::super::gateway::Visit;
 use super::super::origin::names;
 use super::super::{random, replay, respond};
-use super::{Called, MOST_MESSAGE, ToolSale, content_of, facts_of, read, rpc_error, sell};
+use super::{Called, MOST_MESSAGE, ToolSale, content_of, facts_of, listing, read, rpc_error, sell};
 use crate::config::{ToolPrice, Tools};
 use crate::gate::Decision;
 use crate::http::path::CanonicalPath;
 use crate::mcp::answer;
-use crate::mcp::message::{self, CALL, Message};
+use crate::mcp::call::{self, NoCall};
+use crate::mcp::message::{self, CALL, LIST, Message};
 use alloy_primitives::hex;
 use js_sys::Uint8Array;
 use serde_json::Value;
@@ -104,18 +105,22 @@ async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result
     }
     let id = match message {
         Message::Request { id, method, .. } if method == CALL => id,
+        Message::Request { id, method, .. } if method == LIST => {
+            return listing::passed(visit, tools, &bytes, &id).await;
+        }
         _ => return pass(visit, &bytes).await,
     };
     let route = visit.route();
-    let Some(tool) = message::call(&bytes) else {
-        return rpc_error(&route, &id, -32_602, "these are no parameters of a tool's call");
+    let no_call = |error: NoCall| rpc_error(&route, &id, -32_602, error.message());
+    let tool = match call::read(&bytes) {
+        Ok(tool) => tool,
+        Err(error) => return no_call(error),
     };
-    let no_call = || rpc_error(&route, &id, -32_602, "these are no parameters of a tool's call");
     match tools.price(&tool.name, visit.config.unrouted) {
         ToolPrice::Unknown => rpc_error(&route, &id, -32_602, "there is no such tool"),
-        ToolPrice::Free => match message::for_origin(&bytes, None) {
+        ToolPrice::Free => match call::for_origin(&bytes, None) {
             Some(forwarded) => pass(visit, forwarded.as_bytes()).await,
-            None => no_call(),
+            None => no_call(NoCall::Parameters),
         },
         // Its result could be fetched by other messages, which cost nothing.
         ToolPrice::Priced(_) if tool.is_task => {
@@ -124,7 +129,9 @@ async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result
         ToolPrice::Priced(terms) => {
             let content = content_of(&tool);
             let own = Value::from(hex::encode(random::<16>()?));
-            let Some(forwarded) = message::for_origin(&bytes, Some(&own)) else { return no_call() };
+            let Some(forwarded) = call::for_origin(&bytes, Some(&own)) else {
+                return no_call(NoCall::Parameters);
+            };
             let sale = ToolSale {
                 called: Called::Server(own),
                 body: Some(Uint8Array::from(forwarded.as_bytes())),
@@ -152,7 +159,7 @@ fn rpc_refusal(message: &str) -> Result<Response> {
     respond::json(400, &answer::error(&Value::Null, -32_600, message))
 }
 
-async fn pass(visit: &Visit<'_>, body: &[u8]) -> Result<Response> {
+pub(super) async fn pass(visit: &Visit<'_>, body: &[u8]) -> Result<Response> {
     let target = visit.facts.target();
     visit.pass_through(&target, Some(Uint8Array::from(body))).await
 }

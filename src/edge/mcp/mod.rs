@@ -2,6 +2,7 @@
 //! by the very steps by which a call over HTTP is sold; only the dress differs (`protocol.md` 9).
 
 mod gated;
+mod listing;
 mod outcome;
 mod own;
 
@@ -18,7 +19,8 @@ use crate::http::path::CanonicalPath;
 use crate::http::problem::Code;
 use crate::json::put;
 use crate::mcp::answer::{self, Members, OUTCOME};
-use crate::mcp::message::{self, Message, ToolCall};
+use crate::mcp::call::{Sent, ToolCall};
+use crate::mcp::message::{self, Message};
 use alloy_primitives::keccak256;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -111,9 +113,13 @@ fn facts_of(facts: &Facts, tool: &ToolCall) -> Facts {
     let mut inner = Facts { tool: Some(tool.name.clone()), ..facts.clone() };
     match &tool.payment {
         // One beside it in a header is one too many, and the gate says so.
-        Some((header, true)) if inner.x_payment.is_none() => inner.x_payment = Some(header.clone()),
-        Some((header, false)) if inner.payment_signature.is_none() => inner.payment_signature = Some(header.clone()),
-        Some((header, _)) => (inner.payment_signature, inner.x_payment) = (Some(header.clone()), Some(header.clone())),
+        Some(Sent { header, is_v1: true }) if inner.x_payment.is_none() => inner.x_payment = Some(header.clone()),
+        Some(Sent { header, is_v1: false }) if inner.payment_signature.is_none() => {
+            inner.payment_signature = Some(header.clone());
+        }
+        Some(Sent { header, .. }) => {
+            (inner.payment_signature, inner.x_payment) = (Some(header.clone()), Some(header.clone()));
+        }
         None => {}
     }
     inner
@@ -149,21 +155,24 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
         (Some(charged), Some(left)) => Some(json!({ "charged": charged, "remaining": left })),
         _ => None,
     };
-    let mut members = if kind == OUTCOME {
+    let (mut members, is_ours) = if kind == OUTCOME {
         match serde_json::from_slice::<Sold>(&body) {
             Ok(Sold { error: Some(error), .. }) => return reply(200, &answer::failed(id, error, receipt), &headers),
-            Ok(Sold { result, .. }) => result,
-            Err(_) => Members::new(),
+            Ok(Sold { result, is_ours, .. }) => (result, is_ours),
+            Err(_) => (Members::new(), false),
         }
     } else {
-        answer::members(refused_or_raw(sold.status(), &kind, &body, &header))
+        match refused(sold.status(), &kind, &body, &header) {
+            Some(refusal) => (answer::members(refusal), true),
+            None => (answer::members(answer::of_http(sold.status(), &kind, &body)), false),
+        }
     };
     // A session that is over is a 404 by the protocol, and makes a client begin another. Only our own refusal says so: an
     // answer that merely holds these words is an answer.
     let ours = kind == "application/problem+json";
     let over = ours
         && serde_json::from_slice::<Value>(&body).is_ok_and(|problem| problem.get("originStatus") == Some(&json!(404)));
-    answer::note(&mut members, receipt, credits);
+    answer::note(&mut members, receipt, credits, is_ours);
     reply(if over { 404 } else { 200 }, &answer::message(id, &members), &headers)
 }
 
@@ -173,15 +182,18 @@ struct Sold {
     #[serde(default)]
     result: Members,
     error: Option<Value>,
+    /// Whether the result is a refusal of ours.
+    #[serde(default, rename = "ours")]
+    is_ours: bool,
 }
 
-/// What is no outcome: the price, a problem, or (said again from over HTTP) an answer as it was.
-fn refused_or_raw(
+/// The price, or a problem; nothing where it is (said again from over HTTP) an answer as it was.
+fn refused(
     status: u16,
     kind: &str,
     body: &[u8],
     header: &impl Fn(&str) -> Option<String>,
-) -> Map<String, Value> {
+) -> Option<Map<String, Value>> {
     let json = || serde_json::from_slice::<Value>(body).unwrap_or_default();
     if let Some(mut challenge) = header(PAYMENT_REQUIRED).as_deref().and_then(decoded) {
         // The problem beside the price, as in the body over HTTP: an agent acts on its code, or on what credits lack.
@@ -190,7 +202,7 @@ fn refused_or_raw(
                 put(&mut challenge, name, value.clone());
             }
         }
-        return answer::refusal(&challenge);
+        return Some(answer::refusal(&challenge));
     }
     // Where only version 1 is on offer, the body alone is the price.
     if let (402, Value::Object(challenge)) = (status, json())
@@ -198,17 +210,17 @@ fn refused_or_raw(
         && challenge.contains_key("accepts")
         && challenge.contains_key("code")
     {
-        return answer::refusal(&Value::Object(challenge));
+        return Some(answer::refusal(&Value::Object(challenge)));
     }
     if kind != "application/problem+json" {
-        return answer::of_http(status, kind, body);
+        return None;
     }
     let mut problem = json();
     // A client of tools sees no header.
     if let Some(seconds) = header("retry-after").and_then(|seconds| seconds.parse::<u64>().ok()) {
         put(&mut problem, "retryAfter", seconds);
     }
-    answer::refusal(&problem)
+    Some(answer::refusal(&problem))
 }
 
 fn reply(status: u16, message: &str, headers: &web_sys::Headers) -> Result<Response> {

@@ -26,7 +26,7 @@ pub(in crate::edge) async fn outcome(called: &Called, answer: &Response, seconds
     let unusable = |code: Code| {
         log::failure("origin", code.as_str());
         let problem = serde_json::to_value(Problem::from(code).document()).unwrap_or_default();
-        let told = json!({ "result": refusal(&problem) }).to_string();
+        let told = json!({ "result": refusal(&problem), "ours": true }).to_string();
         made(answer, code.status(), &told).map_or_else(
             |error| Err(NoAnswer::Unreachable(error.to_string())),
             |answer| Err(NoAnswer::Unusable(answer)),

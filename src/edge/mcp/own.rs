@@ -8,7 +8,8 @@ use crate::config::{Placement, Route};
 use crate::discovery::Catalogue;
 use crate::gate::Facts;
 use crate::http::path::CanonicalPath;
-use crate::mcp::message::{self, CALL, Message, ToolCall};
+use crate::mcp::call::{self, ToolCall};
+use crate::mcp::message::{CALL, Message};
 use crate::mcp::tools::{self, Asked};
 use crate::mcp::{LATEST, SPOKEN, answer};
 use js_sys::Uint8Array;
@@ -47,9 +48,9 @@ async fn served(visit: &Visit<'_>, catalogue: &Catalogue<'_>) -> Result<Response
     }
     let Message::Request { id, method, params } = message else { return respond::accepted() };
     match method.as_str() {
-        CALL => match message::call(&bytes) {
-            Some(tool) => called(visit, catalogue, &id, &tool).await,
-            None => rpc_error(&visit.route(), &id, -32_602, "these are no parameters of a tool's call"),
+        CALL => match call::read(&bytes) {
+            Ok(tool) => called(visit, catalogue, &id, &tool).await,
+            Err(error) => rpc_error(&visit.route(), &id, -32_602, error.message()),
         },
         "initialize" => result(&id, &initialized(catalogue, &params)),
         "tools/list" => result(&id, &json!({ "tools": tools::listed(catalogue) })),

@@ -6,7 +6,7 @@ use base64::Engine;
 /// The methods that the `bazaar` extension and v1's `outputSchema` name, and whether the body is told.
 fn told(config: &Config, method: &str, path: &str) -> (String, String, bool) {
     let Decision::Challenge(challenge) = decide(config, &request(method, path)) else { panic!("{method} {path}") };
-    let header = crate::x402::BASE64.decode(&challenge.header).unwrap();
+    let header = crate::x402::BASE64.decode(challenge.header.unwrap()).unwrap();
     let header: Value = serde_json::from_slice(&header).unwrap();
     let input = &header["extensions"]["bazaar"]["info"]["input"];
     let first = &challenge.body["accepts"][0]["outputSchema"]["input"];

@@ -8,12 +8,22 @@ import { StreamableHTTPServerTransport } from '@modelcontextprotocol/sdk/server/
 import { CallToolRequestSchema, isInitializeRequest, ListToolsRequestSchema, McpError } from '@modelcontextprotocol/sdk/types.js';
 import { onStop } from './processes.mjs';
 
+/** Of the tool `typed`, with a reference as zod-to-json-schema writes them. */
+export const OUTPUT_SCHEMA = {
+  type: 'object', additionalProperties: false, required: ['text', 'celsius'],
+  properties: {
+    text: { type: 'string' }, degrees: { type: 'number' },
+    celsius: { type: 'object', properties: { value: { $ref: '#/properties/degrees' }, max: { $ref: '#/properties/degrees' } }, required: ['value'] },
+  },
+};
+
 /**
  * An Express app with the SDK's server, sessions and all. Its tools say `celsius` when they work:
  *   search, slow, later, ping   {text}: that text again
  *   progress                    three notifications of progress and a log message, then the answer
  *   fails, fails_late           a result with isError
  *   breaks                      a JSON-RPC error
+ *   typed                       {text}: an object, as its outputSchema says
  * `calls` has every HTTP request, `ran` the name and the arguments of every tool that ran. `gate` may be assigned at any
  * time: `(tool, args) => Promise | undefined`; no tool answers before it.
  * @param {{json?: boolean, events?: object}} [options] `json`: answers in plain JSON, not as streams; `events`: an event
@@ -51,6 +61,7 @@ function serverOf(origin) {
     breaks: () => {
       throw new McpError(-32_050, 'it broke', { why: 'nobody knows' });
     },
+    typed: ({ text }) => ({ ...says(text), structuredContent: { text, celsius: { value: 21, max: 30 } } }),
     progress: async ({ text }, { sendNotification, _meta }) => {
       for (const progress of [1, 2, 3]) {
         await sendNotification({ method: 'notifications/progress', params: { progressToken: _meta?.progressToken ?? 0, progress, total: 3 } });
@@ -61,7 +72,8 @@ function serverOf(origin) {
   };
   const server = new Server({ name: 'the origin\'s', version: '1' }, { capabilities: { tools: {}, logging: {} } });
   const inputSchema = { type: 'object', properties: { text: { type: 'string' } } };
-  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: Object.keys(tools).map((name) => ({ name, inputSchema })) }));
+  const listed = (name) => ({ name, inputSchema, ...(name === 'typed' && { title: 'Typed', outputSchema: OUTPUT_SCHEMA }) });
+  server.setRequestHandler(ListToolsRequestSchema, () => ({ tools: Object.keys(tools).map(listed) }));
   server.setRequestHandler(CallToolRequestSchema, async ({ params: { name, arguments: args } }, extra) => {
     origin.ran.push({ name, args, meta: extra._meta });
     await origin.gate?.(name, args);
