@@ -7,7 +7,7 @@
 #![allow(clippy::panic)]
 #![cfg(not(target_family = "wasm"))]
 
-use edge402::config::{Config, wrangler};
+use edge402::config::{Area, Config, wrangler};
 use edge402::http::problem::Code;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -215,6 +215,57 @@ fn every_variable_and_every_setting_is_named() {
         .collect();
     assert!(missing.is_empty(), "neither README.md nor docs/ name {missing:?}");
     assert!(!is_named(&pages, "PAY_TOO"));
+}
+
+// What mistakes close, and what is a warning
+
+/// The names in backticks in a cell.
+fn named_in(cell: &str) -> BTreeSet<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn what_a_mistake_closes_is_told_for_every_variable() {
+    let page = read("docs/troubleshooting.md");
+    let bindings = read("src/config/bindings.rs");
+    let known = literals_after(&bindings, "const KNOWN:").concat();
+    for area in ["everything", "sales", "credits", "admin", "documents"] {
+        let row =
+            page.lines().find(|line| line.starts_with(&format!("| {area} | "))).unwrap_or_else(|| panic!("{area}"));
+        let told = named_in(row.split('|').nth(2).unwrap());
+        let closing: BTreeSet<_> = known.iter().copied().filter(|name| Area::of(name).as_str() == area).collect();
+        assert_eq!(told, closing, "the row {area} in docs/troubleshooting.md");
+    }
+}
+
+#[test]
+fn every_warning_is_told_and_no_other() {
+    let page = read("docs/troubleshooting.md");
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| \"")?.split_once("\" |").map(|(said, _)| said));
+    let told: Vec<_> = rows.collect();
+    assert!(told.len() > 8, "the warnings are not where this test looks: {told:?}");
+    let mut count = 0;
+    for entry in fs::read_dir(root().join("src/config")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        for (at, _) in source.match_indices("mistakes.warn(") {
+            count += 1;
+            // The call, and what it says where that is put together before it.
+            let near: String = source[..at].lines().rev().take(16).chain(source[at..].lines().take(6)).collect();
+            assert!(
+                told.iter().any(|said| near.contains(said)),
+                "{}: a warning that is not told: {near}",
+                path.display()
+            );
+        }
+    }
+    assert!(count > 8, "no warnings in the source: {count}");
+    let source = source_files("src/config");
+    let gone: Vec<_> = told.iter().filter(|said| !source.contains(**said)).collect();
+    assert!(gone.is_empty(), "docs/troubleshooting.md has warnings that are none: {gone:?}");
 }
 
 // Links

@@ -1,6 +1,7 @@
 //! The Worker's variables as values: an inline table of `wrangler.toml`, or the same thing as JSON in a text variable.
 
-use super::mistakes::Mistakes;
+use super::leaks::quoted;
+use super::mistakes::{Area, Mistakes};
 use crate::strict_json;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -55,13 +56,18 @@ pub(super) fn check_names(bindings: &Bindings, mistakes: &mut Mistakes) {
                 );
             }
         } else if NOT_YET.contains(&base) {
-            mistakes.add(name, "is not there yet in this version", "remove it");
+            mistakes.warn(name, "is not there yet in this version, and does nothing", "remove it");
         } else if let Some(split) = SPLITTABLE.iter().find(|known| name.starts_with(&format!("{known}_"))) {
-            mistakes.add(name, "is not a part of anything", format!("number the parts: {split}_1, {split}_2"));
+            mistakes.within(Area::of(split), |mistakes| {
+                mistakes.add(name, "is not a part of anything", format!("number the parts: {split}_1, {split}_2"));
+            });
         } else if let Some(near) =
             KNOWN.iter().find(|known| strsim::levenshtein(&base.to_ascii_uppercase(), known) <= near_enough(known))
         {
-            mistakes.add(name, "is not a variable of edge402", format!("write {near}, or rename it"));
+            // What was meant is not there: that is as bad as a mistake in it.
+            mistakes.within(Area::of(near), |mistakes| {
+                mistakes.add(name, "is not a variable of edge402", format!("write {near}, or rename it"));
+            });
         }
     }
 }
@@ -71,11 +77,16 @@ const fn near_enough(known: &str) -> usize {
 }
 
 /// `ROUTES` of `ROUTES_2`.
-fn base_name(name: &str) -> &str {
+pub(super) fn base_name(name: &str) -> &str {
     match name.rsplit_once('_') {
         Some((base, number)) if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) => base,
         _ => name,
     }
+}
+
+/// Whether a variable is there, whole or in parts.
+pub(super) fn is_set(bindings: &Bindings, name: &str) -> bool {
+    bindings.keys().any(|key| base_name(key) == name)
 }
 
 /// `NAME` and its parts `NAME_1`, `NAME_2`, …, in that order, each parsed if it is JSON text.
@@ -94,14 +105,17 @@ pub(super) fn parts<'a>(bindings: &'a Bindings, name: &'a str, mistakes: &mut Mi
 
 pub(super) fn structured(value: &Value, name: &str, mistakes: &mut Mistakes) -> Option<Value> {
     let Value::String(text) = value else { return Some(value.clone()) };
+    // One of a list, written without the list.
+    let bare = matches!(base_name(name), "NETWORKS" | "FACILITATORS") && !text.trim_start().starts_with(['[', '{']);
+    if bare {
+        let items: Vec<String> = text.split([',', ' ']).filter(|item| !item.is_empty()).map(quoted).collect();
+        mistakes.add(name, "is a text, and not a list", format!("write a list: [{}]", items.join(", ")));
+        return None;
+    }
     match strict_json::parse(text.as_bytes()) {
         Ok(parsed) => Some(parsed),
         Err(error) => {
-            let bare = base_name(name) == "NETWORKS" || base_name(name) == "FACILITATORS";
-            let cure = match bare {
-                true => format!("write a list: [{text:?}]"),
-                false => "write a table, a list, or either as a JSON string".to_owned(),
-            };
+            let cure = "write a table, a list, or either as a JSON string";
             mistakes.add(name, format!("is not JSON: {error}"), cure);
             None
         }
@@ -181,6 +195,18 @@ impl<'a> Members<'a> {
 
     pub(super) fn seconds(&self, key: &str, most: u32, mistakes: &mut Mistakes) -> Option<u32> {
         self.whole(key, most.into(), "seconds", mistakes).and_then(|seconds| u32::try_from(seconds).ok())
+    }
+
+    /// `true` or `false`.
+    pub(super) fn flag(&self, key: &str, default: bool, mistakes: &mut Mistakes) -> bool {
+        match self.get(key) {
+            None => default,
+            Some(Value::Bool(on)) => *on,
+            Some(_) => {
+                mistakes.add(self.path(key), "is neither true nor false", "write true or false");
+                default
+            }
+        }
     }
 
     pub(super) fn days(&self, key: &str, most: u32, mistakes: &mut Mistakes) -> Option<u32> {

@@ -54,10 +54,10 @@ pub(super) fn key(
     }
 }
 
-/// A key that nobody uses is most likely one that somebody forgot to use: calls would go out without a token.
+/// A key that no facilitator uses changes nothing. It may stand there before the facilitator that will use it.
 fn unused(bindings: &Bindings, mistakes: &mut Mistakes) {
     for name in [ID, SECRET].into_iter().filter(|name| bindings.contains_key(*name)) {
-        mistakes.add(
+        mistakes.warn(
             name,
             "is set, and no facilitator uses it",
             "write { url = \"https://…\", auth = \"cdp\" } in FACILITATORS, or remove it",

@@ -11,6 +11,7 @@ use super::template::Template;
 use crate::credits::key::Keys;
 use crate::credits::value::CreditValue;
 use crate::evm::network::Network;
+use crate::money::Amount;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -22,10 +23,10 @@ pub(super) const MOST_CREDITS: u64 = 1_000_000_000;
 const PURCHASE_SECONDS: u32 = 30;
 const LONGEST_DAYS: u32 = 36_500;
 
-/// Prepaid credits.
+/// Prepaid credits. They are honoured as long as there is the secret that their keys were made with, on sale or not.
 #[derive(Debug)]
 pub struct Credits {
-    /// What can be bought, in the order of its names; never empty.
+    /// What can be bought and what could be, by price; empty where `PACKAGES` were removed.
     pub packages: Vec<Package>,
     /// `KEY_SECRET`.
     pub secret: Secret,
@@ -40,8 +41,10 @@ pub struct Package {
     pub name: String,
     /// How many.
     pub credits: u64,
-    /// How long they last, in seconds; for ever where it does not say.
-    pub lasts_seconds: Option<u64>,
+    /// How many days they last; for ever where it does not say.
+    pub expires_days: Option<u32>,
+    /// Whether it is sold. Where it is not, what it has sold is honoured all the same.
+    pub on_sale: bool,
     /// What they cost; settled before they are given out.
     pub terms: Terms,
 }
@@ -51,6 +54,12 @@ impl Package {
     #[must_use]
     pub fn path(&self) -> String {
         format!("{BUY_PREFIX}{}", self.name)
+    }
+
+    /// How long its credits last, in seconds; for ever where it does not say.
+    #[must_use]
+    pub fn lasts_seconds(&self) -> Option<u64> {
+        self.expires_days.map(|days| u64::from(days).saturating_mul(86_400))
     }
 }
 
@@ -68,12 +77,28 @@ impl Credits {
         self.packages.iter().find(|package| package.name == name)
     }
 
+    /// The packages that are sold, by price.
+    pub fn on_sale(&self) -> impl Iterator<Item = &Package> {
+        self.packages.iter().filter(|package| package.on_sale)
+    }
+
     /// The smallest package that makes up for a shortfall, or the largest there is.
     #[must_use]
     pub fn package_for(&self, missing: u64) -> Option<&Package> {
-        let enough = self.packages.iter().filter(|package| package.credits >= missing);
-        enough.min_by_key(|package| package.credits).or_else(|| self.packages.iter().max_by_key(|p| p.credits))
+        let enough = self.on_sale().filter(|package| package.credits >= missing);
+        enough.min_by_key(|package| package.credits).or_else(|| self.on_sale().max_by_key(|p| p.credits))
     }
+}
+
+/// What a credit is worth to a route that does not say what it costs in credits.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Worth {
+    /// No keys are taken at all.
+    NoKeys,
+    /// Neither `CREDIT_VALUE` nor a package says it.
+    Unknown,
+    /// So much.
+    Each(CreditValue),
 }
 
 /// The credits, and what one is worth to a route that does not say.
@@ -83,16 +108,11 @@ pub(super) fn credits(
     secrets: Secrets,
     unseen: &mut Vec<&'static str>,
     mistakes: &mut Mistakes,
-) -> (Option<Credits>, Option<CreditValue>) {
+) -> (Option<Credits>, Worth) {
     let secret = parts::secret(bindings, "KEY_SECRET", mistakes);
     let previous = parts::secret(bindings, "KEY_SECRET_PREVIOUS", mistakes);
-    if !bindings.contains_key("PACKAGES") {
-        for name in ["CREDIT_VALUE", "KEY_SECRET", "KEY_SECRET_PREVIOUS"] {
-            if bindings.contains_key(name) {
-                mistakes.add(name, "is set, and no PACKAGES are sold", "sell some, or remove it");
-            }
-        }
-        return (None, None);
+    if !bindings::is_set(bindings, "PACKAGES") {
+        return sold_before(bindings, secret, previous, mistakes);
     }
     if !bindings.contains_key("KEY_SECRET") {
         match secrets {
@@ -109,11 +129,46 @@ pub(super) fn credits(
     if entries.is_empty() && mistakes.iter().count() == before {
         mistakes.add("PACKAGES", "names no package", "write small = { price = \"$1\", credits = 5 }");
     }
-    let packages: Vec<Package> =
+    let mut packages: Vec<Package> =
         entries.iter().filter_map(|(path, name, value)| package(path, name, value, offer, mistakes)).collect();
-    let value = value(bindings, &packages, mistakes);
+    // The order in which they were written is lost in a table; people read a price list by price.
+    let in_units = |package: &Package| package.terms.price.in_units_of(18).map(Amount::atomic).unwrap_or(u128::MAX);
+    packages.sort_by_key(|package| (in_units(package), package.credits));
+    let worth = value(bindings, &packages, mistakes).map_or(Worth::Unknown, Worth::Each);
+    // A file does not show it, and nothing is made with it there. A Worker without it has none of the credits' paths.
     let secret = secret.unwrap_or_else(|| Secret::new(String::new()));
-    ((!packages.is_empty()).then_some(Credits { packages, secret, previous }), value)
+    ((!packages.is_empty()).then_some(Credits { packages, secret, previous }), worth)
+}
+
+/// `PACKAGES` are not there: they are not sold yet, or any more. Keys that were sold are honoured while there is the secret
+/// that they were made with.
+fn sold_before(
+    bindings: &Bindings,
+    secret: Option<Secret>,
+    previous: Option<Secret>,
+    mistakes: &mut Mistakes,
+) -> (Option<Credits>, Worth) {
+    let value = value(bindings, &[], mistakes);
+    let Some(secret) = secret else {
+        for name in ["CREDIT_VALUE", "KEY_SECRET_PREVIOUS"].into_iter().filter(|name| bindings.contains_key(*name)) {
+            let problem =
+                "is set, and no PACKAGES are sold: it is for keys that were sold before, while KEY_SECRET is set";
+            mistakes.warn(name, problem, "sell some, or remove it when no key has credits any more");
+        }
+        return (None, Worth::NoKeys);
+    };
+    let (problem, cure) = match value {
+        Some(_) => (
+            "is set, and no PACKAGES are sold: keys that were sold before are honoured",
+            "sell some, or remove it when no key has credits any more",
+        ),
+        None => (
+            "is set, and no PACKAGES are sold: keys that were sold before are honoured only on routes that say `credits`",
+            "write PACKAGES, with on_sale = false for what is sold no more, or CREDIT_VALUE; or remove the secret when no key has credits any more",
+        ),
+    };
+    mistakes.warn("KEY_SECRET", problem, cure);
+    (Some(Credits { packages: Vec::new(), secret, previous }), value.map_or(Worth::Unknown, Worth::Each))
 }
 
 /// A key says whether real money paid for it; on a network of which that is not known it could not. Alone it can do no
@@ -150,7 +205,8 @@ fn package(path: &str, name: &str, value: &Value, offer: &Offer, mistakes: &mut 
         mistakes.add(path, "is not a table", "write { price = \"$1\", credits = 5 }");
         return None;
     };
-    let members = Members::new(path, members, &["price", "credits", "expires_days", "description"], mistakes);
+    let members =
+        Members::new(path, members, &["price", "credits", "expires_days", "description", "on_sale"], mistakes);
     let price_path = members.path("price");
     let price = route::price(&price_path, members.get("price"), mistakes);
     if members.get("credits").is_none() {
@@ -158,26 +214,30 @@ fn package(path: &str, name: &str, value: &Value, offer: &Offer, mistakes: &mut 
     }
     let credits = members.count("credits", MOST_CREDITS, mistakes);
     let days = members.days("expires_days", LONGEST_DAYS, mistakes);
+    let on_sale = members.flag("on_sale", true, mistakes);
     let description = route::words(&members, "description", mistakes);
     if offer.pay_to.is_none() && !mistakes.iter().any(|mistake| mistake.path == "PAY_TO") {
         mistakes.add("PAY_TO", "is missing", "set the address that is to be paid");
     }
-    let (price, credits, pay_to) = (price?, credits?, offer.pay_to?);
+    let (price, credits) = (price?, credits?);
+    // Where nobody can be paid yet, the rest is looked at all the same.
+    let pay_to = offer.pay_to.unwrap_or_default();
     let timing = (Settle::Before, PURCHASE_SECONDS);
     let requirements = route::requirements(&price_path, price, pay_to, &offer.networks, timing, offer, mistakes);
-    if requirements.is_empty() {
+    if requirements.is_empty() || offer.pay_to.is_none() {
         return None;
     }
     check_ways(&members, &requirements, mistakes);
-    let description = if description.is_empty() {
-        format!("{credits} prepaid credits, and the key to spend them with.")
-    } else {
-        description
-    };
+    let description = described(&description, credits, days);
+    if description.chars().count() > route::MOST_WORDS {
+        let path = members.path("description");
+        mistakes.add(path, "leaves no room to say when the credits expire", "write some words less");
+    }
     Some(Package {
         name: name.to_owned(),
         credits,
-        lasts_seconds: days.map(|days| u64::from(days).saturating_mul(86_400)),
+        expires_days: days,
+        on_sale,
         terms: Terms {
             price,
             requirements,
@@ -196,12 +256,34 @@ fn package(path: &str, name: &str, value: &Value, offer: &Offer, mistakes: &mut 
     })
 }
 
+/// What is bought, said before it is paid: in the challenge, the documents and the pages. That credits expire is part of it,
+/// whatever the operator says of the package.
+fn described(own: &str, credits: u64, days: Option<u32>) -> String {
+    let number = format!("{credits} prepaid credit{}", if credits == 1 { "" } else { "s" });
+    let what = match own {
+        "" => format!("{number}, and the key to spend them with."),
+        own => own.to_owned(),
+    };
+    match days {
+        None => what,
+        Some(days) => {
+            let stop = if what.ends_with(['.', '!', '?']) { "" } else { "." };
+            format!(
+                "{what}{stop} The credits expire {days} day{} after the purchase.",
+                if days == 1 { "" } else { "s" }
+            )
+        }
+    }
+}
+
 /// A package is bought by who has never heard of it: its 402 says that nothing needs to be sent, and what comes back.
 fn about(name: &str, credits: u64) -> About {
     let nothing = Input { path: Map::new(), query: Map::new(), headers: Map::new(), body: None, required: Vec::new() };
     let schema = json!({
         "type": "object",
-        "properties": { "key": { "type": "string" }, "credits": { "type": "integer" } },
+        "properties": {
+            "key": { "type": "string" }, "credits": { "type": "integer" }, "expiresAt": { "type": ["integer", "null"] },
+        },
         "required": ["credits"],
     });
     About {

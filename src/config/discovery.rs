@@ -126,7 +126,7 @@ pub(super) fn discovery(bindings: &Bindings, mistakes: &mut Mistakes) -> Discove
         Value::Bool(false) => {
             (discovery.paywall, discovery.links) = (false, false);
             if discovery.openapi.is_some() {
-                mistakes.add("OPENAPI", "is set, and DISCOVERY is off", "remove one of them");
+                mistakes.warn("OPENAPI", "is set, and DISCOVERY is off", "remove one of them");
             }
             return discovery;
         }

@@ -1,7 +1,9 @@
 //! What every route offers unless it says otherwise: networks, assets, and who is paid.
 
 use super::bindings::{self, Bindings, Members};
+use super::leaks::{EXPOSED_CURE, private, quoted};
 use super::mistakes::Mistakes;
+use super::names;
 use crate::evm::Address;
 use crate::evm::assets::{Asset, default_asset, known_networks};
 use crate::evm::network::Network;
@@ -45,13 +47,20 @@ impl Offer {
     }
 }
 
+/// Reads a network as it is written in `NETWORKS`, in a route or in an asset.
+pub(super) fn network(path: &str, value: &Value, mistakes: &mut Mistakes) -> Option<Network> {
+    let parsed = value.as_str().and_then(|text| text.parse::<Network>().ok());
+    if parsed.is_none() {
+        let (problem, cure) = names::not_a_network(value);
+        mistakes.add(path, problem, cure);
+    }
+    parsed
+}
+
 pub(super) fn networks(list: &[(String, Value)], extra_assets: &[Asset], mistakes: &mut Mistakes) -> Vec<Network> {
     let mut found = Vec::new();
     for (path, value) in list {
-        let Some(network) = value.as_str().and_then(|text| text.parse::<Network>().ok()) else {
-            mistakes.add(path, format!("{value} is not a network"), "write it as CAIP-2: \"eip155:84532\"");
-            continue;
-        };
+        let Some(network) = network(path, value, mistakes) else { continue };
         if default_asset(network).is_none() && !extra_assets.iter().any(|asset| asset.network == network) {
             let known: Vec<String> = known_networks().map(|n| n.to_string()).collect();
             mistakes.add(
@@ -62,7 +71,7 @@ pub(super) fn networks(list: &[(String, Value)], extra_assets: &[Asset], mistake
             continue;
         }
         if found.contains(&network) {
-            mistakes.add(path, format!("{network} stands twice"), "remove one");
+            mistakes.warn(path, format!("{network} stands twice"), "remove one");
             continue;
         }
         found.push(network);
@@ -90,7 +99,13 @@ pub(super) fn address(path: &str, written: &str, mistakes: &mut Mistakes) -> Opt
     };
     let parsed = if digits.len() == 40 { written.parse::<Address>().ok() } else { None };
     let Some(parsed) = parsed else {
-        mistakes.add(path, format!("{written:?} is not an address"), "write 0x and 40 hexadecimal digits");
+        match private(written) {
+            Some(what) => mistakes.add(path, format!("is {what}, and not an address"), EXPOSED_CURE),
+            None => {
+                let cure = "write 0x and 40 hexadecimal digits";
+                mistakes.add(path, format!("{} is not an address", quoted(written)), cure);
+            }
+        }
         return None;
     };
     if parsed == Address::ZERO {
@@ -108,12 +123,13 @@ fn assets(bindings: &Bindings, mistakes: &mut Mistakes) -> Vec<Asset> {
     let mut found: Vec<Asset> = Vec::new();
     for (path, value) in bindings::list(bindings, "ASSETS", mistakes) {
         let Some(asset) = asset(&path, &value, mistakes) else { continue };
-        let known = default_asset(asset.network).into_iter().chain(found.iter().cloned());
-        if known.into_iter().any(|other| other.network == asset.network && other.address == asset.address) {
-            mistakes.add(path, "is known already", "remove it");
-            continue;
+        let mut known = default_asset(asset.network).into_iter().chain(found.iter().cloned());
+        match known.find(|other| other.network == asset.network && other.address == asset.address) {
+            Some(same) if same == asset => mistakes.warn(path, "is known already", "remove it"),
+            // With other decimals it would be another price.
+            Some(_) => mistakes.add(path, "is known already, and described in another way", "remove it"),
+            None => found.push(asset),
         }
-        found.push(asset);
     }
     found
 }
@@ -132,17 +148,8 @@ fn asset(path: &str, value: &Value, mistakes: &mut Mistakes) -> Option<Asset> {
         );
     }
     let members = Members::new(path, members, &MEMBERS, mistakes);
-    let network = members.text("network", mistakes).and_then(|text| {
-        let parsed = text.parse::<Network>().ok();
-        if parsed.is_none() {
-            mistakes.add(
-                members.path("network"),
-                format!("{text:?} is not a network"),
-                "write it as CAIP-2: \"eip155:8453\"",
-            );
-        }
-        parsed
-    });
+    let written = members.get("network");
+    let network = written.and_then(|value| network(&members.path("network"), value, mistakes));
     let contract = members.text("address", mistakes).and_then(|text| address(&members.path("address"), text, mistakes));
     let mut text = |key: &str| {
         let text = members.text(key, mistakes)?;

@@ -2,6 +2,7 @@
 
 use super::bindings::{self, Bindings, Members};
 use super::cdp::{self, Secrets};
+use super::leaks::quoted;
 use super::mistakes::Mistakes;
 use crate::x402::cdp::CdpKey;
 use serde_json::Value;
@@ -93,7 +94,7 @@ fn base_url(path: &str, written: &str, mistakes: &mut Mistakes) -> Option<String
         return None;
     }
     if let Some(problem) = exposed(&url) {
-        mistakes.add(path, format!("{written:?} {problem}"), HTTPS_CURE);
+        mistakes.add(path, format!("{} {problem}", quoted(written)), HTTPS_CURE);
         return None;
     }
     Some(url.as_str().trim_end_matches('/').to_owned())
@@ -277,7 +278,7 @@ pub(super) fn key_prefix(bindings: &Bindings, mistakes: &mut Mistakes) -> String
     if !plain {
         mistakes.add(
             "KEY_PREFIX",
-            format!("{written:?} is not a prefix"),
+            format!("{} is not a prefix", quoted(written)),
             "write 2 to 12 lower-case letters or digits",
         );
     }

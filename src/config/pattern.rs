@@ -1,6 +1,7 @@
 //! Route patterns: `GET /weather/*`, `/users/:id`. The most specific one wins, and two that overlap without one being
 //! more specific are a mistake: with "first match wins" a broad cheap pattern shadows a dear one.
 
+use super::names;
 use crate::http::path::{CanonicalPath, matching_form};
 use crate::http::tolerant::fold;
 use std::fmt;
@@ -41,15 +42,16 @@ impl Pattern {
     /// # Errors
     /// What is wrong and how to write it.
     pub fn parse(written: &str) -> Result<Self, (String, String)> {
-        let (method, path) = match written.split_once(' ') {
-            Some((method, path)) => (Some(method), path),
+        // "GET, POST /x" is several methods, and not a path that begins with a method.
+        let (method, path) = match written.find(" /").or_else(|| written.find(' ')).map(|at| written.split_at(at)) {
+            Some((method, path)) => (Some(method), path.strip_prefix(' ').unwrap_or(path)),
             None => (None, written),
         };
         if method == Some("HEAD") {
             return Err(("prices HEAD".into(), "HEAD is priced as GET: write GET".into()));
         }
         if let Some(method) = method.filter(|m| !METHODS.contains(m)) {
-            return Err((format!("has the unknown method {method:?}"), format!("use one of: {}", METHODS.join(", "))));
+            return Err(names::not_a_method(method, path, &METHODS));
         }
         let Some(relative) = path.strip_prefix('/') else {
             return Err(("has no path".into(), "write \"GET /path\" or \"/path\"".into()));

@@ -2,12 +2,12 @@
 
 use super::about::{About, about};
 use super::bindings::{self, Bindings, Members};
-use super::credits::MOST_CREDITS;
-use super::mistakes::Mistakes;
+use super::credits::{MOST_CREDITS, Worth};
+use super::leaks::quoted;
+use super::mistakes::{Area, Mistakes};
 use super::offer::{Offer, address, check_ways, networks};
 use super::pattern::Pattern;
 use super::template::Template;
-use crate::credits::value::CreditValue;
 use crate::evm::Address;
 use crate::evm::network::Network;
 use crate::money::{Amount, Price};
@@ -106,16 +106,11 @@ const LONGEST_REPLAY: u32 = 86_400;
 /// What a buyer is given beyond what we need: time to sign, and a clock that is off.
 const BUYER_SECONDS: u32 = 240;
 
-pub(super) fn routes(
-    bindings: &Bindings,
-    offer: &Offer,
-    value: Option<CreditValue>,
-    mistakes: &mut Mistakes,
-) -> Vec<Route> {
+pub(super) fn routes(bindings: &Bindings, offer: &Offer, worth: Worth, mistakes: &mut Mistakes) -> Vec<Route> {
     let entries = bindings::table(bindings, "ROUTES", mistakes);
     // Whoever sells the tools of a server alone has no route to name.
     if entries.is_empty()
-        && !bindings.contains_key("TOOLS")
+        && !bindings::is_set(bindings, "TOOLS")
         && bindings::parts(bindings, "ROUTES", &mut Mistakes::default()).iter().all(|(_, v)| v.is_object())
     {
         mistakes.add("ROUTES", "names no route", "write \"GET /weather/*\" = \"$0.001\"");
@@ -146,8 +141,8 @@ pub(super) fn routes(
                 );
             }
         }
-        let terms = terms(path, written_terms, Template::of(&pattern), offer, value, mistakes);
-        if terms.is_none() && mistakes.is_empty() {
+        let terms = terms(path, written_terms, Template::of(&pattern), offer, worth, mistakes);
+        if terms.is_none() && !mistakes.close(Area::Everything) {
             // A route without terms is free: whatever kept it from having any must be a mistake, never a gift.
             mistakes.add(path, "cannot be priced", "name a price, a network and an address to pay");
         }
@@ -162,7 +157,7 @@ pub(super) fn terms(
     value: &Value,
     template: Template,
     offer: &Offer,
-    credit_value: Option<CreditValue>,
+    worth: Worth,
     mistakes: &mut Mistakes,
 ) -> Option<Option<Terms>> {
     const MEMBERS: [&str; 15] = [
@@ -233,9 +228,12 @@ pub(super) fn terms(
         );
     }
     let about = about(&members, template, mistakes);
-    let (price, pay_to) = (price?, pay_to?);
-    let credits = credits(&members, price, credit_value, mistakes);
-    let requirements = requirements(&price_path, price, pay_to, &networks, (settle, timeout_seconds), offer, mistakes);
+    let price = price?;
+    let credits = credits(&members, price, worth, mistakes);
+    // Where nobody can be paid yet, the rest is looked at all the same: every mistake is told at once.
+    let to = pay_to.unwrap_or_default();
+    let requirements = requirements(&price_path, price, to, &networks, (settle, timeout_seconds), offer, mistakes);
+    pay_to?;
     check_ways(&members, &requirements, mistakes);
     if let Some(most) = &max_exposure {
         check_exposure(&members.path("max_exposure"), most, &requirements, mistakes);
@@ -287,23 +285,25 @@ pub(super) fn requirements(
 }
 
 /// A route's own number, or its price over what a credit is worth, or nothing where keys are not taken.
-fn credits(members: &Members<'_>, price: Price, value: Option<CreditValue>, mistakes: &mut Mistakes) -> Option<u64> {
-    match (members.get("credits"), value) {
+fn credits(members: &Members<'_>, price: Price, worth: Worth, mistakes: &mut Mistakes) -> Option<u64> {
+    match (members.get("credits"), worth) {
         (Some(none), _) if none == "none" => None,
-        (Some(_), None) => {
-            mistakes.add(members.path("credits"), "is set, and no PACKAGES are sold", "sell some, or remove it");
+        (Some(_), Worth::NoKeys) => {
+            mistakes.warn(members.path("credits"), "is set, and no PACKAGES are sold", "sell some, or remove it");
             None
         }
-        (Some(_), Some(_)) => members.count("credits", MOST_CREDITS, mistakes),
-        (None, None) => None,
-        (None, Some(value)) => {
+        (Some(_), _) => mistakes.within(Area::Credits, |mistakes| members.count("credits", MOST_CREDITS, mistakes)),
+        (None, Worth::NoKeys | Worth::Unknown) => None,
+        (None, Worth::Each(value)) => {
             let credits = value.credits_for(price).filter(|credits| *credits <= MOST_CREDITS);
             if credits.is_none() {
-                mistakes.add(
-                    members.path("credits"),
-                    "is missing, and the price over CREDIT_VALUE is no number of credits",
-                    "write how many, or \"none\"",
-                );
+                mistakes.within(Area::Credits, |mistakes| {
+                    mistakes.add(
+                        members.path("credits"),
+                        "is missing, and the price over CREDIT_VALUE is no number of credits",
+                        "write how many, or \"none\"",
+                    );
+                });
             }
             credits
         }
@@ -331,7 +331,7 @@ fn max_exposure(members: &Members<'_>, settle: Settle, mistakes: &mut Mistakes) 
         (Settle::Deferred, value) => price(&path, value, mistakes),
         (_, None) => None,
         (_, Some(_)) => {
-            mistakes.add(path, "is set without deferred settlement", "remove it, or settle = \"deferred\"");
+            mistakes.warn(path, "is set without deferred settlement", "remove it, or settle = \"deferred\"");
             None
         }
     }
@@ -355,7 +355,7 @@ pub(super) fn price(path: &str, value: Option<&Value>, mistakes: &mut Mistakes) 
         None => mistakes.add(path, "is missing", cure),
         Some(Value::String(written)) => match written.parse() {
             Ok(price) => return Some(price),
-            Err(error) => mistakes.add(path, format!("{written:?} {error}"), cure),
+            Err(error) => mistakes.add(path, format!("{} {error}", quoted(written)), cure),
         },
         Some(Value::Number(number)) => {
             mistakes.add(path, format!("{number} is a number, and a float does not hold a price exactly"), cure);
@@ -372,7 +372,7 @@ fn setting<T: Copy>(members: &Members<'_>, key: &str, values: &[(&str, T)], mist
         let choices: Vec<String> = values.iter().map(|(name, _)| format!("{name:?}")).collect();
         mistakes.add(
             members.path(key),
-            format!("{written:?} is not a choice"),
+            format!("{} is not a choice", quoted(written)),
             format!("write {}", choices.join(" or ")),
         );
     }
@@ -380,7 +380,7 @@ fn setting<T: Copy>(members: &Members<'_>, key: &str, values: &[(&str, T)], mist
 }
 
 /// CDP refuses a description over 500 characters with an unrelated error, and clients echo ours to it.
-const MOST_WORDS: usize = 500;
+pub(super) const MOST_WORDS: usize = 500;
 
 pub(super) fn words(members: &Members<'_>, key: &str, mistakes: &mut Mistakes) -> String {
     let written = members.text(key, mistakes).unwrap_or_default();

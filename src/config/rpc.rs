@@ -2,6 +2,7 @@
 
 use super::bindings::{self, Bindings};
 use super::mistakes::Mistakes;
+use super::names;
 use super::parts::{HTTPS_CURE, Secret, exposed};
 use crate::evm::network::Network;
 use serde_json::Value;
@@ -44,12 +45,17 @@ pub(super) fn rpc(bindings: &Bindings, mistakes: &mut Mistakes) -> Vec<(Network,
             // Whoever writes the pair the wrong way round has a key where its name would be shown.
             let short = name.len() <= 24 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b':' || b == b'-');
             let path = if short { format!("RPC.{name:?}") } else { "RPC".to_owned() };
-            mistakes.add(path, "has a name that is not a network", "write it as CAIP-2: \"eip155:84532\"");
+            // A name that is short holds no key; of another the cure shows nothing.
+            let shown = if short { Value::String(name.clone()) } else { Value::Null };
+            let cure = names::not_a_network(&shown).1;
+            mistakes.add(path, "has a name that is not a network", cure);
             continue;
         };
         let path = format!("RPC.{name:?}");
         if !sold.is_empty() && !sold.contains(&network) {
-            mistakes.add(&path, "is for a network that nothing is sold on", "remove it, or add it to NETWORKS");
+            // It may be left from the test network, or be there before the network that it is for.
+            mistakes.warn(&path, "is for a network that nothing is sold on", "remove it, or add it to NETWORKS");
+            continue;
         }
         match value.as_str() {
             Some(written) => found.extend(url(&path, written, mistakes).map(|url| (network, url))),

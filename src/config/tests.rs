@@ -3,9 +3,12 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 mod cdp;
+mod closing;
 mod credits;
+mod cures;
 mod discovery;
 mod file;
+mod leaks;
 mod recipients;
 mod rpc;
 mod spelled;
@@ -35,6 +38,12 @@ fn paths(value: &Value) -> Vec<String> {
         Ok(_) => Vec::new(),
         Err(mistakes) => mistakes.iter().map(|mistake| mistake.path.clone()).collect(),
     }
+}
+
+/// What is worth a warning in a configuration that is in order.
+fn warned(value: &Value) -> Vec<String> {
+    let config = Config::resolve(&bindings(value)).unwrap();
+    config.findings.warnings().map(|warning| warning.path.clone()).collect()
 }
 
 #[test]

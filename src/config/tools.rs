@@ -1,13 +1,13 @@
 //! An origin that is itself an MCP server: `MCP = "origin:/mcp"` and what its tools cost, in `TOOLS`.
 
 use super::bindings::{self, Bindings};
+use super::credits::Worth;
 use super::discovery::at_origin;
-use super::mistakes::Mistakes;
+use super::mistakes::{Area, Mistakes};
 use super::offer::Offer;
 use super::parts::Unrouted;
 use super::route::{self, Route, Terms};
 use super::template::Template;
-use crate::credits::value::CreditValue;
 use crate::http::path::CanonicalPath;
 use crate::http::tolerant::fold;
 
@@ -117,12 +117,12 @@ fn folded(name: &str) -> String {
 pub(super) fn tools(
     bindings: &Bindings,
     offer: &Offer,
-    value: Option<CreditValue>,
+    worth: Worth,
     routes: &[Route],
     mistakes: &mut Mistakes,
 ) -> Option<Tools> {
     let Some(at) = at_origin(bindings, "MCP", mistakes) else {
-        if bindings.contains_key("TOOLS") && !bindings.contains_key("MCP") {
+        if bindings::is_set(bindings, "TOOLS") && !bindings.contains_key("MCP") {
             mistakes.add("TOOLS", "is set, and MCP is not", "say where the origin's server is: MCP = \"origin:/mcp\"");
         }
         return None;
@@ -136,14 +136,14 @@ pub(super) fn tools(
         if name.is_empty() || name.chars().any(char::is_control) || name.len() > 128 {
             mistakes.add(path, "is not a tool's name", "write it as the server lists it");
         }
-        let terms = route::terms(path, written, Template::literal(&at.0), offer, value, mistakes);
-        if terms.is_none() && mistakes.is_empty() {
+        let terms = route::terms(path, written, Template::literal(&at.0), offer, worth, mistakes);
+        if terms.is_none() && !mistakes.close(Area::Everything) {
             mistakes.add(path, "cannot be priced", "name a price, a network and an address to pay");
         }
         if let Some(Some(terms)) = &terms
             && (terms.about.input.is_some() || terms.about.name.is_some())
         {
-            mistakes.add(path, "describes what its server describes", "remove name and input");
+            mistakes.warn(path, "describes what its server describes", "remove name and input");
         }
         tools.push((name.clone(), terms.flatten()));
     }

@@ -1,6 +1,7 @@
 //! `wrangler.toml` as [`Bindings`], for the native check: the same values that the Worker's `env` will hold.
 
-use super::bindings::{Bindings, KNOWN};
+use super::bindings::{self, Bindings, KNOWN};
+use super::leaks;
 use super::mistakes::Mistakes;
 use serde_json::Value;
 use toml::Table;
@@ -22,6 +23,13 @@ pub fn read(text: &str, environment: Option<&str>) -> Result<(Bindings, Mistakes
         }
     };
     let mut bindings = Bindings::new();
+    if environment.is_some() && !scope.contains_key("vars") && file.contains_key("vars") {
+        mistakes.add(
+            format!("{prefix}vars"),
+            "is missing: an environment does not inherit [vars], and wrangler deploys it without any",
+            format!("write [{prefix}vars] with all the variables that it needs"),
+        );
+    }
     for (name, value) in scope.get("vars").and_then(toml::Value::as_table).into_iter().flatten() {
         bindings.insert(name.clone(), json(value));
     }
@@ -37,18 +45,36 @@ pub fn read(text: &str, environment: Option<&str>) -> Result<(Bindings, Mistakes
             "add { name = \"PAYER\", class_name = \"Payer\" }: without it no payment can be claimed",
         ),
     }
-    let migrations = scope.get("migrations").or_else(|| file.get("migrations")).and_then(toml::Value::as_array);
-    let on_sqlite = migrations.into_iter().flatten().any(|migration| {
-        let classes = migration.get("new_sqlite_classes").and_then(toml::Value::as_array);
-        classes.into_iter().flatten().any(|class| class.as_str() == Some("Payer"))
-    });
-    if !on_sqlite {
-        mistakes.add(
-            "migrations",
-            "does not create Payer as an SQLite class",
-            "add [[migrations]] tag = \"v1\", new_sqlite_classes = [\"Payer\"]",
-        );
+    let sells_credits = bindings::is_set(&bindings, "PACKAGES") || bindings.contains_key("KEY_SECRET");
+    if sells_credits {
+        match named(objects, "name", "ACCOUNT").and_then(|object| object.get("class_name")?.as_str()) {
+            Some("Account") => {}
+            _ => mistakes.add(
+                format!("{prefix}durable_objects.bindings"),
+                "does not bind ACCOUNT to the class Account, and PACKAGES are sold",
+                "add { name = \"ACCOUNT\", class_name = \"Account\" }: without it no credit can be counted",
+            ),
+        }
     }
+    let migrations = scope.get("migrations").or_else(|| file.get("migrations")).and_then(toml::Value::as_array);
+    let on_sqlite = |name: &str| {
+        migrations.into_iter().flatten().any(|migration| {
+            let classes = migration.get("new_sqlite_classes").and_then(toml::Value::as_array);
+            classes.into_iter().flatten().any(|class| class.as_str() == Some(name))
+        })
+    };
+    // A class that is bound and was never created is refused by Cloudflare, after the upload.
+    let account_is_bound = named(objects, "name", "ACCOUNT").is_some();
+    for (tag, class, needed) in [("v1", "Payer", true), ("v2", "Account", sells_credits || account_is_bound)] {
+        if needed && !on_sqlite(class) {
+            mistakes.add(
+                "migrations",
+                format!("does not create {class} as an SQLite class"),
+                format!("add [[migrations]] tag = \"{tag}\", new_sqlite_classes = [\"{class}\"]"),
+            );
+        }
+    }
+    leaks::check(&bindings, &mut mistakes);
     let either = |key: &str| scope.get(key).or_else(|| file.get(key));
     for (key, problem, cure) in [
         ("main", "is missing: there is nothing to deploy", "main = \"build/index.js\""),

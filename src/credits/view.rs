@@ -10,7 +10,7 @@ pub const LINES: u64 = 50;
 
 /// The JSON document. `base` is scheme and authority as the client sees them.
 #[must_use]
-pub fn document(account: &str, shown: &Shown, packages: &[Package], base: &str) -> Value {
+pub fn document<'a>(account: &str, shown: &Shown, packages: impl Iterator<Item = &'a Package>, base: &str) -> Value {
     let held = shown.holds.iter().fold(0_u64, |sum, hold| sum.saturating_add(hold.credits));
     json!({
         "account": account,
@@ -29,16 +29,18 @@ pub fn document(account: &str, shown: &Shown, packages: &[Package], base: &str) 
 
 /// What credits can be bought.
 #[must_use]
-pub fn offers(packages: &[Package], base: &str) -> Value {
+pub fn offers<'a>(packages: impl Iterator<Item = &'a Package>, base: &str) -> Value {
     let offer = |package: &Package| {
         json!({
             "name": package.name,
             "price": package.terms.price.to_string(),
             "credits": package.credits,
+            "description": package.terms.description,
+            "expiresDays": package.expires_days,
             "url": format!("{base}{}", package.path()),
         })
     };
-    packages.iter().map(offer).collect()
+    packages.map(offer).collect()
 }
 
 fn purchase(entry: &super::messages::Entry) -> Value {

@@ -68,7 +68,7 @@ fn resource(catalogue: &Catalogue<'_>, call: &Call<'_>) -> Value {
 }
 
 fn offered(catalogue: &Catalogue<'_>, package: &Package) -> Value {
-    json!({
+    let mut offered = json!({
         "name": package.name,
         "method": "POST",
         "path": package.path(),
@@ -77,7 +77,16 @@ fn offered(catalogue: &Catalogue<'_>, package: &Package) -> Value {
         "price": price(package.terms.price),
         "credits": package.credits,
         "accepts": catalogue.accepts(&package.terms),
-    })
+    });
+    put_expiry(&mut offered, package);
+    offered
+}
+
+/// That they expire is told before they are bought.
+fn put_expiry(offered: &mut Value, package: &Package) {
+    if let Some(days) = package.expires_days {
+        put(offered, "expiresDays", days);
+    }
 }
 
 /// Those of the origin's own MCP server; `*` is every other one.
@@ -110,10 +119,12 @@ pub fn index(catalogue: &Catalogue<'_>) -> Value {
         line
     });
     let packages = catalogue.packages().map(|package| {
-        json!({
+        let mut line = json!({
             "name": package.name, "method": "POST", "path": package.path(), "price": price(package.terms.price),
-            "credits": package.credits,
-        })
+            "credits": package.credits, "description": package.terms.description,
+        });
+        put_expiry(&mut line, package);
+        line
     });
     let assets = catalogue.all_assets();
     let networks: BTreeSet<String> = assets.iter().map(|asset| asset.network.to_string()).collect();

@@ -84,7 +84,8 @@ pub fn text(catalogue: &Catalogue<'_>) -> String {
         for package in catalogue.packages() {
             let url = format!("{}{}", catalogue.base, package.path());
             let (credits, price) = (of_credits(package.credits), amount(package.terms.price));
-            line(&mut text, &format!("- [POST {}]({url}): ${price} for {credits}.", package.path()));
+            let description = &package.terms.description;
+            line(&mut text, &format!("- [POST {}]({url}): ${price} for {credits}. {description}", package.path()));
         }
         line(&mut text, "\nThe answer holds a key; send it as `Authorization: Bearer` instead of a payment.");
     }

@@ -10,7 +10,7 @@ mod schema30;
 mod security;
 pub mod wellknown;
 
-use crate::config::{Config, Document, Package, Place, Route, Settle, Terms, escaped, sample};
+use crate::config::{Config, Credits, Document, Package, Place, Route, Settle, Terms, escaped, sample};
 use crate::http::path::CanonicalPath;
 use crate::json::put;
 use crate::money::Price;
@@ -125,7 +125,7 @@ impl<'a> Catalogue<'a> {
     }
 
     fn packages(&self) -> impl Iterator<Item = &'a Package> {
-        self.config.credits.iter().flat_map(|credits| &credits.packages)
+        self.config.credits.iter().flat_map(Credits::on_sale)
     }
 
     fn documents(&self) -> Map<String, Value> {

@@ -121,7 +121,8 @@ pub(super) fn add_priced(catalogue: &Catalogue<'_>, frame: &Frame, paths: &mut M
     for package in catalogue.packages() {
         add(&package.path(), "POST", &|_| purchase(catalogue, &frame.security, package));
     }
-    if catalogue.packages().next().is_some() {
+    // Keys that were sold are honoured when none is sold any more.
+    if catalogue.config.credits.is_some() {
         add("/api/credits", "GET", &|_| balance(&frame.security));
     }
 }
@@ -250,7 +251,9 @@ fn purchase(catalogue: &Catalogue<'_>, security: &Security, package: &Package) -
             "description": "The key, once, with the receipt in PAYMENT-RESPONSE.",
             "content": { "application/json": { "schema": {
                 "type": "object",
-                "properties": { "key": { "type": "string" }, "credits": { "type": "integer" } },
+                "properties": {
+                    "key": { "type": "string" }, "credits": { "type": "integer" }, "expiresAt": { "type": ["integer", "null"] },
+                },
             } } },
         } },
         // It is ours: what the origin wants for all of its own is not wanted here.
@@ -274,7 +277,7 @@ fn balance(security: &Security) -> Value {
 
 fn components(catalogue: &Catalogue<'_>, security: &Security) -> Map<String, Value> {
     let mut kinds = Map::new();
-    if catalogue.packages().next().is_some() {
+    if catalogue.config.credits.is_some() {
         kinds.insert("securitySchemes".to_owned(), security.schemes());
     }
     let problem = json!({

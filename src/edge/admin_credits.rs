@@ -27,9 +27,8 @@ struct Order {
     /// A key, or the account's name.
     account: Option<String>,
     credits: Option<u64>,
-    /// Whether real money paid; a key for test money where it does not say.
-    #[serde(default)]
-    live: bool,
+    /// Whether real money paid. Where it does not say, as what is sold is paid for.
+    live: Option<bool>,
     expires_at: Option<u64>,
     /// An order's or a ticket's number, for whoever reads the entries.
     note: Option<String>,
@@ -116,6 +115,14 @@ impl Desk<'_> {
         if order.expires_at.is_some_and(|at| at <= now() || at > 1 << 52) {
             return Err(malformed("expires_at: Unix seconds, in the future"));
         }
+        // A key for test money is refused on a network of real money, and by then its holder has paid for it.
+        let live = match (order.action, order.live.or_else(|| self.config.takes_live_money())) {
+            (_, Some(live)) => live,
+            (Action::Mint, None) => {
+                return Err(malformed("live: true or false? What is sold takes both kinds of money"));
+            }
+            (_, None) => false,
+        };
         let reference = format!("admin:{idempotency}");
         let named = order.account.as_deref().map(|account| self.name(account)).transpose()?;
         let (account, own) = match (order.action, named) {
@@ -125,7 +132,7 @@ impl Desk<'_> {
             (_, None) => return Err(malformed("account: which key or account?")),
         };
         // Before anything is done under it: one idempotency key is one order.
-        let proposed = Bought { account, live: order.live, own };
+        let proposed = Bought { account, live, own };
         let digest = keccak256(body.as_bytes()).to_string();
         let command = Command::Purchase { reference: reference.clone(), proposed, digest };
         let bought = match self.accounts.holder(OPERATOR, &command).await? {

@@ -4,7 +4,7 @@
 use super::facilitator::{Attempt, candidates, reachable, second_opinion, settle};
 use super::rpc::prove;
 use super::{environment, log, now};
-use crate::config::{Config, Facilitator};
+use crate::config::{Area, Config, Facilitator};
 use crate::evm::Address;
 use crate::evm::network::Network;
 use crate::evm::proof::{CLOCK_TOLERANCE_SECONDS, Proof, Question};
@@ -29,7 +29,8 @@ pub(super) struct Resolved {
 /// What has become of it; nothing when this Worker cannot ask, and the books' own time brings it up again.
 pub(super) async fn resolve(env: &Env, outstanding: &Outstanding) -> Option<Resolved> {
     let resolved = environment::config(env);
-    let Ok(config) = resolved.as_ref() else { return None };
+    // Without the facilitator or the node that was meant, no settlement is judged.
+    let config = resolved.as_ref().as_ref().ok().filter(|config| !config.is_closed(Area::Sales))?;
     let Some(expected) = expected(outstanding) else {
         log::failure("resolve", &format!("the settlement of nonce {} cannot be read", outstanding.key.nonce));
         return None;

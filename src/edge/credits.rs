@@ -4,7 +4,7 @@ use super::accounts::{Accounts, unexpected};
 use super::purchase::described;
 use super::spend::wallets_accounts;
 use super::{log, respond};
-use crate::config::{Config, Credits};
+use crate::config::{Area, Config, Credits};
 use crate::credits::key::Key;
 use crate::credits::messages::{Command, Reply};
 use crate::credits::view;
@@ -29,14 +29,16 @@ struct Desk<'a> {
     facts: &'a Facts,
 }
 
-/// Answers, if the path is one of these and credits are sold.
+/// Answers, if the path is one of these and credits are sold, or were.
 pub(super) async fn answer(config: &Config, env: &Env, request: &Request, facts: &Facts) -> Option<Result<Response>> {
-    let credits = config.credits.as_ref()?;
     let allowed = match facts.path.as_str() {
         CREDITS | DASHBOARD => "GET",
         ROTATE | REVOKE => "POST",
         path if bookmarked(path).is_some() => "GET",
         _ => return None,
+    };
+    let Some(credits) = config.credits.as_ref() else {
+        return config.is_closed(Area::Credits).then(|| respond::problem(&Code::NotConfigured.into(), Vec::new()));
     };
     if let Some(method) = &facts.preflight_for {
         let wanted = request.headers().get("access-control-request-headers").ok().flatten();
@@ -88,7 +90,7 @@ impl Desk<'_> {
     async fn account(&self, token: &str) -> std::result::Result<Value, Problem> {
         let key = self.read(token)?;
         match Accounts::new(self.env).shown(&key, view::LINES).await? {
-            Some(shown) => Ok(view::document(&key.account, &shown, &self.credits.packages, &self.facts.base)),
+            Some(shown) => Ok(view::document(&key.account, &shown, self.credits.on_sale(), &self.facts.base)),
             None => Err(Code::KeyUnknown.into()),
         }
     }
@@ -106,7 +108,7 @@ impl Desk<'_> {
                 continue;
             };
             let key = Key { live: bought.live, account: bought.account, generation: shown.generation };
-            let mut document = view::document(&key.account, &shown, &self.credits.packages, &self.facts.base);
+            let mut document = view::document(&key.account, &shown, self.credits.on_sale(), &self.facts.base);
             let how = described(&self.credits.keys(&self.config.key_prefix), &key, &self.facts.base, !shown.revoked);
             if let (Some(members), Value::Object(how)) = (document.as_object_mut(), how) {
                 members.extend(how);
@@ -175,7 +177,11 @@ impl Desk<'_> {
     }
 
     fn chains(&self) -> Vec<u64> {
-        let requirements = self.credits.packages.iter().flat_map(|package| &package.terms.requirements);
+        let packages = self.credits.packages.iter().map(|package| &package.terms);
+        // Where packages are sold no more, what they have bought is spent on the routes.
+        let routes = self.config.routes.iter().filter_map(|route| route.terms.as_ref());
+        let sold = packages.chain(routes.filter(|_| self.credits.packages.is_empty()));
+        let requirements = sold.flat_map(|terms| &terms.requirements);
         // In the order of the networks, of which a client signs for the first.
         let mut seen = BTreeSet::new();
         requirements.map(|r| r.asset.network.chain_id()).filter(|chain| seen.insert(*chain)).collect()

@@ -14,15 +14,17 @@ thread_local! {
     static CONFIG: OnceCell<Rc<Result<Config, Mistakes>>> = const { OnceCell::new() };
 }
 
-/// The configuration, or all that is wrong with it.
+/// The configuration, with the parts that mistakes have closed; or all that is wrong with it.
 pub(super) fn config(env: &Env) -> Rc<Result<Config, Mistakes>> {
     CONFIG.with(|cell| {
         Rc::clone(cell.get_or_init(|| {
-            let resolved = Config::resolve(&bindings(env));
-            if let Err(mistakes) = &resolved {
-                for mistake in mistakes.iter() {
-                    log::failure("configuration", &mistake.to_string());
-                }
+            let resolved = Config::deployed(&bindings(env));
+            let findings = resolved.as_ref().map_or_else(|mistakes| mistakes, |config| &config.findings);
+            for mistake in findings.iter() {
+                log::failure("configuration", &mistake.to_string());
+            }
+            for warning in findings.warnings() {
+                log::warning("configuration", &warning.to_string());
             }
             Rc::new(resolved)
         }))

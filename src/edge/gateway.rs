@@ -11,7 +11,7 @@ use super::replay::{Content, Read};
 use super::sale::Sale;
 use super::spend::CreditCall;
 use super::{admin, credits, documents, environment, header, log, mcp, now, random, replay, respond, supported};
-use crate::config::{BUY_PREFIX, Config, Credits, Terms};
+use crate::config::{Area, BUY_PREFIX, Config, Credits, Terms};
 use crate::gate::{Charge, Decision, Facts, Spend, Triage, our_key, price, triage};
 use crate::http::headers::{PAYMENT_SIGNATURE, SIGN_IN_WITH_X, X_PAYMENT};
 use crate::http::path::CanonicalPath;
@@ -42,8 +42,14 @@ pub async fn handle(request: Request, env: Env, context: Context) -> Result<Resp
     if let Some(answer) = credits::answer(config, &env, &request, &facts).await {
         return answer;
     }
-    if let (Some(credits), true) = (&config.credits, facts.path.starts_with(BUY_PREFIX)) {
-        return sell_credits(config, credits, &env, &context, &request, facts).await;
+    match &config.credits {
+        Some(credits) if facts.path.starts_with(BUY_PREFIX) => {
+            return sell_credits(config, credits, &env, &context, &request, facts).await;
+        }
+        None if facts.path.starts_with(BUY_PREFIX) && config.is_closed(Area::Credits) => {
+            return respond::problem(&Code::NotConfigured.into(), Vec::new());
+        }
+        _ => {}
     }
     let visit = Visit { config, env: &env, context: &context, request: &request, facts: &facts, tool: None };
     if let Some(answer) = documents::answer(&visit).await {
@@ -132,9 +138,10 @@ impl Visit<'_> {
     ) -> Result<Response> {
         let support = supported::current(self.config, self.env, self.context).await;
         match price(self.config, &support, terms, self.facts, path) {
+            Decision::Spend(spend) => self.spend(&spend).await,
+            _ if self.config.is_closed(Area::Sales) => respond::problem(&Code::NotConfigured.into(), Vec::new()),
             Decision::Charge(charge) => self.sell(&charge, &support, goods, None).await,
             Decision::Doubt(challenge, charge) => self.sell(&charge, &support, goods, Some(&challenge)).await,
-            Decision::Spend(spend) => self.spend(&spend).await,
             decision => match (goods.as_ref().and_then(Goods::only_what_is_owed), decision) {
                 (Some(code), _) => respond::problem(&code.into(), Vec::new()),
                 (None, Decision::Challenge(challenge)) => match self.paywall(terms, &challenge)? {
@@ -250,7 +257,13 @@ async fn sell_credits(
     };
     let mut only_what_is_owed = None;
     let package = match (credits.package(&facts.path), credits.packages.first()) {
-        (Some(package), _) => package,
+        (Some(package), _) if package.on_sale => package,
+        // What it has sold is delivered; without a payment there is nothing to find out.
+        (Some(package), _) if pays(&facts) => {
+            only_what_is_owed = Some(Code::PackageNotOnSale);
+            package
+        }
+        (Some(_), _) => return respond::problem(&Code::PackageNotOnSale.into(), Vec::new()),
         // A package that is gone may have been paid for while it was there. What it was, the books know.
         (None, Some(any)) if pays(&facts) => {
             only_what_is_owed = Some(Code::NoSuchRoute);

@@ -44,7 +44,7 @@ impl Purchase<'_> {
         messages::Purchase {
             package: self.package.name.clone(),
             credits: self.package.credits,
-            lasts_seconds: self.package.lasts_seconds,
+            lasts_seconds: self.package.lasts_seconds(),
             amount: self.package.terms.price.to_string().trim_start_matches('$').to_owned(),
             symbol: charge.requirement.asset.symbol.to_string(),
             account: self.tops_up.as_ref().map(|key| key.account.clone()),

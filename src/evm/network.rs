@@ -40,6 +40,13 @@ impl Network {
         self.chain().is_some_and(|chain| chain.money == Money::Test)
     }
 
+    /// Reads a segment of a path: a chain id, or CAIP-2, whose colon may be escaped.
+    #[must_use]
+    pub fn from_path(segment: &str) -> Option<Self> {
+        let id = ["eip155:", "eip155%3A", "eip155%3a"].iter().find_map(|prefix| segment.strip_prefix(prefix));
+        format!("eip155:{}", id.unwrap_or(segment)).parse().ok()
+    }
+
     /// Its v1 name, where it has one.
     #[must_use]
     pub fn v1_name(self) -> Option<&'static str> {

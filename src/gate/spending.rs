@@ -1,7 +1,7 @@
 //! Calls that are paid for with prepaid credits.
 
 use super::{Decision, Facts, Offered, Spend, Spender};
-use crate::config::{Config, Credits, Terms};
+use crate::config::{Area, Config, Credits, Terms};
 use crate::credits::key::Key;
 use crate::http::problem::{Code, Problem};
 use crate::x402::siwx::{self, Nonces, Scope, SignIn};
@@ -14,6 +14,9 @@ pub(super) fn spend<'a>(
     offer: Offered<'a>,
     by: impl FnOnce(&Credits) -> Result<Spender, Problem>,
 ) -> Decision<'a> {
+    if config.is_closed(Area::Credits) {
+        return Decision::Refuse(Code::NotConfigured.into());
+    }
     let (Some(known), Some(credits)) = (&config.credits, terms.credits) else {
         return Decision::Refuse(Code::CredentialNotSupported.into());
     };

@@ -57,6 +57,8 @@ pub enum Code {
     MethodForbidden,
     /// No route under `DEFAULT = "deny"`.
     NoSuchRoute,
+    /// A package that was taken out of sale.
+    PackageNotOnSale,
     /// The same authorization is being worked on.
     PaymentInFlight,
     /// The authorization has bought something before.
@@ -125,7 +127,7 @@ pub enum Code {
 
 impl Code {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 58] = [
+    pub const ALL: [Self; 59] = [
         Self::PaymentRequired,
         Self::WrongNetwork,
         Self::WrongAsset,
@@ -152,6 +154,7 @@ impl Code {
         Self::PayerForbidden,
         Self::MethodForbidden,
         Self::NoSuchRoute,
+        Self::PackageNotOnSale,
         Self::PaymentInFlight,
         Self::PaymentAlreadyUsed,
         Self::OriginUnreachable,

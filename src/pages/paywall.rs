@@ -1,7 +1,7 @@
 //! The price as a page: for a person who has opened a priced URL in a browser. It is the same 402, under the same header.
 
 use super::{MOST_BYTES, Page, chains, embed, policy, shorten};
-use crate::config::{BUY_PREFIX, Config, Package, Terms};
+use crate::config::{BUY_PREFIX, Config, Credits, Package, Terms};
 use crate::gate::Facts;
 use crate::http::problem::Code;
 use crate::json::put;
@@ -77,11 +77,17 @@ pub fn paywall(config: &Config, terms: &Terms, challenge: &Challenge) -> Option<
 
     // A key is taken here only where the route says what it pays.
     let credits = config.credits.as_ref().filter(|_| terms.credits.is_some());
-    let packages: &[Package] = credits.map_or(&[], |credits| &credits.packages);
-    let tokens = tokens(terms, &offered, packages);
-    let goods = packages.iter().map(
-        |package| json!({ "name": package.name, "credits": package.credits, "price": package.terms.price.to_string() }),
-    );
+    let packages: Vec<&Package> = credits.into_iter().flat_map(Credits::on_sale).collect();
+    let tokens = tokens(terms, &offered, &packages);
+    let goods = packages.iter().map(|package| {
+        let price = package.terms.price.to_string();
+        let mut goods = json!({ "name": package.name, "credits": package.credits, "price": price });
+        // Before the money has moved: what is bought does not last.
+        if let Some(days) = package.expires_days {
+            put(&mut goods, "days", days);
+        }
+        goods
+    });
     let mut offer = json!({
         "price": terms.price.to_string(),
         "payTo": first.pay_to.to_checksum(None),
@@ -91,7 +97,7 @@ pub fn paywall(config: &Config, terms: &Terms, challenge: &Challenge) -> Option<
         "extensions": { PAYMENT_IDENTIFIER: required.get("extensions").and_then(|known| known.get(PAYMENT_IDENTIFIER)) },
         "credits": credits.and(terms.credits),
         "dashboard": config.credits.is_some().then_some("/dashboard"),
-        "purchase": packages.first().and_then(purchase),
+        "purchase": packages.first().and_then(|package| purchase(package)),
         "tokens": [], "packages": [], "more": usize::MAX,
     });
     // What there may be any number of is shown as far as the page stays small: a person needs one way to pay.
@@ -121,7 +127,7 @@ fn flow(requirement: &Requirement) -> Option<&'static str> {
 }
 
 /// What can be paid in, the answer's ways first; where that is not for both the answer and packages, for which.
-fn tokens(terms: &Terms, offered: &[&Requirement], packages: &[Package]) -> Vec<Value> {
+fn tokens(terms: &Terms, offered: &[&Requirement], packages: &[&Package]) -> Vec<Value> {
     let has = |list: &[Requirement], wanted: &Requirement| list.iter().any(|one| one.asset == wanted.asset);
     let sold: &[Requirement] = packages.first().map_or(&[], |package| &package.terms.requirements);
     let of_answer = offered.iter().map(|r| (*r, (!sold.is_empty() && !has(sold, r)).then_some("answer")));

@@ -1,4 +1,5 @@
-// A configuration with a mistake serves nothing, and nothing for free. The same mistakes are named before deployment by
+// A configuration whose mistake can make a call free, cheaper or wrong serves nothing, and nothing for free; what closes less is
+// in closed.test.mjs. The same mistakes are named before deployment by
 // `edge402-check`, with their path, all at once.
 
 import assert from 'node:assert/strict';
@@ -29,7 +30,6 @@ const without = (name) => Object.fromEntries(Object.entries(BASE).filter(([key])
 
 const mistakes = {
   'no PAY_TO': without('PAY_TO'),
-  'no FACILITATORS': without('FACILITATORS'),
   'a price of zero': { ...BASE, ROUTES: { 'GET /weather/*': '$0' } },
   'a route table that is no JSON': { ...BASE, ROUTES: '{"GET /weather/*": "$0.001"' },
 };
@@ -198,6 +198,21 @@ test('edge402-check names all mistakes at once', async () => {
   for (const word of ['PAY_TO', 'NETWORKS', 'FACILITATORS', 'GET /a', 'GET /b', 'GET /c/:x', 'GET /:y/d']) {
     assert.ok(output.includes(word), `${word} is not in\n${output}`);
   }
+});
+
+test('edge402-check shows no private key, and no secret of the file', async () => {
+  const key = 'ac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80';
+  for (const [change, name] of [[{ PAY_TO: `"0x${key}"` }, 'PAY_TO'], [{ PAY_TO: `"${key}"` }, 'PAY_TO'], [{ KEY_SECRET: `"${key}"` }, 'KEY_SECRET']]) {
+    const { status, output } = await check(toml({ ...SOUND, ...change }));
+    assert.equal(status, 1);
+    assert.ok(output.includes(name) && !output.includes(key.slice(0, 16)), output);
+  }
+});
+
+test('edge402-check lists warnings, and is content', async () => {
+  const { status, output } = await check(toml({ ...SOUND, RPC: '{ "eip155:8453" = "https://mainnet.base.org" }' }));
+  assert.equal(status, 0, output);
+  assert.match(output, /\n1 warning\n[^]*eip155:8453/);
 });
 
 test('edge402-check asks for the object that claims are made in', async () => {

@@ -17,7 +17,7 @@ import { startWorker } from './stack/worker.mjs';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const SHIMMED = ['cargo', 'curl', 'git', 'make', 'npm', 'npx'];
-const PLAIN = ['node', 'openssl', 'python3', 'cat', 'cp', 'mkdir', 'sed', 'grep', 'head', 'tail', 'base64'];
+const PLAIN = ['node', 'openssl', 'python3', 'cat', 'cp', 'rm', 'mkdir', 'sed', 'grep', 'head', 'tail', 'base64'];
 const ORIGIN_SECRET = '0123456789abcdef0123456789abcdef';
 const ADMIN_TOKEN = 'the-token-of-the-documents-test';
 const KEY_SECRET = ORIGIN_SECRET;

@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use edge402::config::{Config, Mistakes, Package, Route, Settle, Terms, Tools, Verify, wrangler};
+use edge402::config::{Config, Mistake, Mistakes, Package, Route, Settle, Terms, Tools, Verify, wrangler};
 use edge402::money::{Amount, Price};
 use std::process::ExitCode;
 
@@ -40,18 +40,33 @@ pub(super) fn run() -> ExitCode {
     match (&resolved, wiring.is_empty()) {
         (Ok((config, secrets)), true) => {
             print!("{}{}", table(config), still_to_set(secrets));
+            let warnings: Vec<_> = config.findings.warnings().chain(wiring.warnings()).collect();
+            if !warnings.is_empty() {
+                print!("\n{}", listed(&warnings, "warning"));
+            }
             ExitCode::SUCCESS
         }
         _ => {
             let nothing = Mistakes::default();
-            let all: Vec<_> = resolved.as_ref().err().unwrap_or(&nothing).iter().chain(wiring.iter()).collect();
-            eprintln!("{path}: {} {}", all.len(), if all.len() == 1 { "mistake" } else { "mistakes" });
-            for mistake in all {
-                eprintln!("\n  {}\n    {}\n    cure: {}", mistake.path, mistake.problem, mistake.cure);
+            let found = resolved.as_ref().err().unwrap_or(&nothing);
+            let all: Vec<_> = found.iter().chain(wiring.iter()).collect();
+            let warnings: Vec<_> = found.warnings().chain(wiring.warnings()).collect();
+            eprint!("{path}: {}", listed(&all, "mistake"));
+            if !warnings.is_empty() {
+                eprint!("\n{}", listed(&warnings, "warning"));
             }
             ExitCode::FAILURE
         }
     }
+}
+
+/// `2 mistakes`, and each with its cure.
+fn listed(all: &[&Mistake], what: &str) -> String {
+    let mut text = format!("{} {what}{}\n", all.len(), if all.len() == 1 { "" } else { "s" });
+    for one in all {
+        text.push_str(&format!("\n  {}\n    {}\n    cure: {}\n", one.path, one.problem, one.cure));
+    }
+    text
 }
 
 fn usage(line: &str) -> ExitCode {
@@ -111,7 +126,10 @@ fn packages(config: &Config) -> String {
     let Some(credits) = &config.credits else { return String::new() };
     let mut text = "Prepaid credits:\n".to_owned();
     for package in &credits.packages {
-        text.push_str(&format!("  POST {}  {} for {} credits\n", package.path(), package.terms.price, package.credits));
+        let days = package.expires_days.map(|days| format!(", which expire after {days} days")).unwrap_or_default();
+        let (price, credits) = (package.terms.price, package.credits);
+        let off = if package.on_sale { "" } else { ", not on sale" };
+        text.push_str(&format!("  POST {}  {price} for {credits} credits{days}{off}\n", package.path()));
     }
     for route in &config.routes {
         let Some(terms) = &route.terms else { continue };

@@ -49,11 +49,6 @@ fn packages_are_priced_settled_first_and_found_by_their_path() {
 
 #[test]
 fn every_mistake_about_credits_is_named() {
-    let mut none = good();
-    for name in ["CREDIT_VALUE", "KEY_SECRET", "KEY_SECRET_PREVIOUS"] {
-        none[name] = json!(SECRET);
-    }
-    assert_eq!(paths(&none), ["CREDIT_VALUE", "KEY_SECRET", "KEY_SECRET_PREVIOUS"]);
     let mut bare = sold();
     bare.as_object_mut().unwrap().remove("KEY_SECRET");
     assert_eq!(paths(&bare), ["KEY_SECRET"]);
@@ -85,9 +80,70 @@ fn every_mistake_about_credits_is_named() {
     route["ROUTES"] =
         json!({ "GET /a": { "price": "$1", "credits": 0 }, "GET /b": { "price": "$1", "credits": "some" } });
     assert_eq!(paths(&route), ["ROUTES.\"GET /a\".credits", "ROUTES.\"GET /b\".credits"]);
-    let mut alone = good();
-    alone["ROUTES"] = json!({ "GET /a": { "price": "$1", "credits": 2 } });
-    assert_eq!(paths(&alone), ["ROUTES.\"GET /a\".credits"]);
+    let mut on_sale = sold();
+    on_sale["PACKAGES"]["small"]["on_sale"] = json!("no");
+    assert_eq!(paths(&on_sale), ["PACKAGES.\"small\".on_sale"]);
+}
+
+#[test]
+fn what_was_sold_is_honoured_without_packages() {
+    let mut before = sold();
+    before.as_object_mut().unwrap().remove("PACKAGES");
+    let config = Config::resolve(&bindings(&before)).unwrap();
+    assert!(config.credits.as_ref().is_some_and(|credits| credits.packages.is_empty()));
+    assert_eq!(credits(&before), [None, None, Some(7), None], "what a credit is worth is not known");
+    let warnings: Vec<_> = config.findings.warnings().map(ToString::to_string).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("CREDIT_VALUE"), "{warnings:?}");
+    before["CREDIT_VALUE"] = json!("$0.2");
+    assert_eq!(credits(&before), [Some(1), Some(2), Some(7), None]);
+    assert_eq!(warned(&before), ["KEY_SECRET"]);
+}
+
+#[test]
+fn a_package_that_is_not_on_sale_counts_and_is_not_offered() {
+    let mut off = sold();
+    off["PACKAGES"]["small"]["on_sale"] = json!(false);
+    let config = Config::resolve(&bindings(&off)).unwrap();
+    let known = config.credits.as_ref().unwrap();
+    assert_eq!(known.on_sale().map(|package| package.name.as_str()).collect::<Vec<_>>(), ["large"]);
+    assert!(known.package("/api/buy-credits/small").is_some_and(|package| !package.on_sale));
+    assert_eq!(known.package_for(1).map(|package| package.name.as_str()), Some("large"));
+    // Its credits were sold for this much: calls must not become cheaper or dearer in them.
+    assert_eq!(credits(&off), credits(&sold()));
+    off["PACKAGES"]["large"]["on_sale"] = json!(false);
+    let config = Config::resolve(&bindings(&off)).unwrap();
+    assert!(config.credits.as_ref().is_some_and(|known| known.package_for(1).is_none()));
+}
+
+#[test]
+fn packages_stand_in_the_order_of_their_prices() {
+    let mut value = sold();
+    value["PACKAGES"] = json!({
+        "a": { "price": "$20", "credits": 150 }, "b": { "price": "$0.05", "credits": 1 }, "c": { "price": "$1", "credits": 5 },
+    });
+    let config = Config::resolve(&bindings(&value)).unwrap();
+    let names: Vec<_> = config.credits.as_ref().unwrap().packages.iter().map(|package| package.name.as_str()).collect();
+    assert_eq!(names, ["b", "c", "a"]);
+}
+
+#[test]
+fn that_credits_expire_is_said_before_they_are_bought() {
+    let described = |package: Value| {
+        let mut value = sold();
+        value["PACKAGES"] = json!({ "small": package });
+        Config::resolve(&bindings(&value)).map(|config| config.credits.unwrap().packages[0].terms.description.clone())
+    };
+    let plain = described(json!({ "price": "$1", "credits": 5 })).unwrap();
+    assert_eq!(plain, "5 prepaid credits, and the key to spend them with.");
+    let expiring = described(json!({ "price": "$1", "credits": 5, "expires_days": 31 })).unwrap();
+    assert_eq!(expiring, format!("{plain} The credits expire 31 days after the purchase."));
+    let own = described(json!({ "price": "$1", "credits": 5, "expires_days": 1, "description": "For a try" })).unwrap();
+    assert_eq!(own, "For a try. The credits expire 1 day after the purchase.");
+    let long = described(json!({ "price": "$1", "credits": 5, "expires_days": 1, "description": "x".repeat(500) }));
+    assert_eq!(
+        long.unwrap_err().iter().map(|m| m.path.as_str()).collect::<Vec<_>>(),
+        ["PACKAGES.\"small\".description"]
+    );
 }
 
 #[test]

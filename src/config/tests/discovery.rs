@@ -189,7 +189,11 @@ fn tools_without_a_server_or_in_its_way_are_mistakes() {
     assert_eq!(paths(&with("TOOLS", json!({ "a": "$1" }))), ["TOOLS"]);
     assert_eq!(paths(&gated(&json!({}))), ["TOOLS"]);
     assert_eq!(paths(&gated(&json!({ "a": 0.1 }))), ["TOOLS.\"a\""]);
-    assert_eq!(paths(&gated(&json!({ "a": { "price": "$1", "input": {} } }))), ["TOOLS.\"a\""]);
+    assert_eq!(
+        warned(&gated(&json!({ "a": { "price": "$1", "input": {} } }))),
+        ["TOOLS.\"a\""],
+        "its server describes it"
+    );
     let mut routed = gated(&json!({ "a": "$1" }));
     routed["ROUTES"] = json!({ "POST /MCP": "$1" });
     assert_eq!(paths(&routed), ["ROUTES.\"POST /MCP\""]);

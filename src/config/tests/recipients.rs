@@ -11,6 +11,8 @@ fn mistakes_in_a_file(value: &Value) -> Vec<String> {
 fn nobody_is_paid_at_the_examples_address_with_real_money() {
     assert_eq!(mistakes_in_a_file(&good()), Vec::<String>::new(), "play money may go there");
     let mut real = with("NETWORKS", json!(["eip155:84532", "eip155:8453"]));
+    real["FACILITATORS"] = json!(["https://facilitator.example.com"]);
+    real["FACILITATORS"] = json!(["https://facilitator.example.com"]);
     real["ROUTES"] = json!({ "GET /a": "$1", "GET /b": "$2" });
     assert_eq!(mistakes_in_a_file(&real), ["PAY_TO"], "said once");
     real["PAY_TO"] = json!("0x1111111111111111111111111111111111111111");

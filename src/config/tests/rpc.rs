@@ -43,7 +43,6 @@ fn mistakes_about_nodes_do_not_show_their_urls() {
         (json!(r#"{"eip155:84532":"https://x.com/KEY","eip155:84532":"https://x.com/KEY"}"#), "RPC"),
         (json!({ "https://x.example.com/KEY": "eip155:84532" }), "RPC"),
         (json!({ "base": "https://x.example.com/KEY" }), "RPC.\"base\""),
-        (json!({ "eip155:8453": "https://x.example.com/KEY" }), "RPC.\"eip155:8453\""),
         (json!({ "eip155:84532": ["https://x.example.com/KEY"] }), network),
         (json!({ "eip155:84532": "http://x.example.com/KEY" }), network),
         (json!({ "eip155:84532": "https://1.2.3.4/KEY" }), network),
@@ -54,6 +53,10 @@ fn mistakes_about_nodes_do_not_show_their_urls() {
         assert_eq!(mistakes.iter().map(|m| m.path.as_str()).collect::<Vec<_>>(), [path], "{written}");
         assert!(!mistakes.to_string().contains("KEY"), "{mistakes}");
     }
+    let unused = with("RPC", json!({ "eip155:8453": "https://x.example.com/KEY" }));
+    let unused = Config::resolve(&bindings(&unused)).unwrap();
+    let warnings: Vec<_> = unused.findings.warnings().map(ToString::to_string).collect();
+    assert!(warnings.len() == 1 && warnings[0].starts_with("RPC.\"eip155:8453\"") && !warnings[0].contains("KEY"));
     let several = json!(["eip155:84532", "eip155:8453"]);
     let mut lone = with("NETWORKS", several);
     lone["RPC"] = json!("https://x.example.com/KEY");

@@ -127,6 +127,12 @@ impl Code {
             Self::NoSuchRoute => {
                 (404, "no_such_route", "Nothing is served here", "see the API's documents for its routes")
             }
+            Self::PackageNotOnSale => (
+                410,
+                "package_not_on_sale",
+                "This package is not sold any more",
+                "buy another one, or pay each call; keys that it has sold go on, and see GET /api/credits",
+            ),
             Self::PaymentInFlight => (
                 409,
                 "payment_in_flight",
