@@ -135,7 +135,8 @@ impl fmt::Display for Price {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = format!("{:0>width$}", self.digits, width = usize::from(self.decimals).saturating_add(1));
         let (whole, fraction) = digits.split_at(digits.len().saturating_sub(usize::from(self.decimals)));
-        if fraction.is_empty() { write!(f, "${whole}") } else { write!(f, "${whole}.{fraction}") }
+        // Half a dollar is $0.50 to whoever reads it; as a number it is the same.
+        if fraction.is_empty() { write!(f, "${whole}") } else { write!(f, "${whole}.{fraction:0<2}") }
     }
 }
 
@@ -169,6 +170,23 @@ mod tests {
         for odd in ["", "$", "$ 1", "1e-3", "1.", ".5", "1.2.3", "01", "+1", "1,000", "0x1", "1 USDC", "NaN", "١"] {
             assert_eq!(usdc(odd), Err(PriceError::NotADecimal), "{odd:?}");
         }
+    }
+
+    #[test]
+    fn a_part_of_a_dollar_is_shown_with_two_digits_at_least() {
+        for (written, shown) in [
+            ("$0.5", "$0.50"),
+            ("$0.50", "$0.50"),
+            ("$0.10", "$0.10"),
+            ("$0.05", "$0.05"),
+            ("$0.001", "$0.001"),
+            ("$1", "$1"),
+            ("$1.0", "$1"),
+            ("$20.5", "$20.50"),
+        ] {
+            assert_eq!(written.parse::<Price>().unwrap().to_string(), shown);
+        }
+        assert_eq!(Amount::new(5).price(1).to_string(), "$0.50");
     }
 
     proptest! {

@@ -251,6 +251,7 @@ fn package(path: &str, name: &str, value: &Value, offer: &Offer, mistakes: &mut 
             replay_seconds: 0,
             max_exposure: None,
             credits: None,
+            listed: true,
             about: about(name, credits),
         },
     })

@@ -77,6 +77,8 @@ pub struct Terms {
     pub max_exposure: Option<Price>,
     /// What a call costs in prepaid credits; `None` where they are not taken.
     pub credits: Option<u64>,
+    /// Whether documents, pages, tools and catalogues tell of it. Where they do not, it is sold to who knows its URL.
+    pub listed: bool,
     /// What it takes and gives, for those who look for it.
     pub about: About,
 }
@@ -160,7 +162,7 @@ pub(super) fn terms(
     worth: Worth,
     mistakes: &mut Mistakes,
 ) -> Option<Option<Terms>> {
-    const MEMBERS: [&str; 15] = [
+    const MEMBERS: [&str; 16] = [
         "price",
         "settle",
         "verify",
@@ -173,6 +175,7 @@ pub(super) fn terms(
         "replay",
         "payment_identifier",
         "credits",
+        "listed",
         "name",
         "input",
         "output",
@@ -227,6 +230,7 @@ pub(super) fn terms(
             "remove it, or settle \"after\"",
         );
     }
+    let listed = members.flag("listed", true, mistakes);
     let about = about(&members, template, mistakes);
     let price = price?;
     let credits = credits(&members, price, worth, mistakes);
@@ -251,6 +255,7 @@ pub(super) fn terms(
         replay_seconds,
         max_exposure,
         credits,
+        listed,
         about,
     }))
 }

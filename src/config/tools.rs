@@ -94,6 +94,11 @@ impl Tools {
         }
     }
 
+    /// Those that cost something and that documents tell of, but for whoever is not named.
+    pub fn listed(&self) -> impl Iterator<Item = (&str, &Terms)> {
+        self.priced().filter(|(_, terms)| terms.listed)
+    }
+
     /// Those that cost something, but for whoever is not named.
     pub fn priced(&self) -> impl Iterator<Item = (&str, &Terms)> {
         self.tools.iter().filter_map(|(name, terms)| Some((name.as_str(), terms.as_ref()?)))

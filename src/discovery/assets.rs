@@ -15,7 +15,7 @@ impl<'a> Catalogue<'a> {
 
     /// The same of all that is for sale.
     pub(super) fn all_assets(&self) -> Vec<&'a Asset> {
-        let tools = self.config.tools.iter().flat_map(|tools| tools.priced().map(|(_, terms)| terms));
+        let tools = self.config.tools.iter().flat_map(|tools| tools.listed().map(|(_, terms)| terms));
         let packages = self.packages().map(|package| &package.terms);
         self.assets(self.calls.iter().map(|call| call.terms).chain(packages).chain(tools))
     }

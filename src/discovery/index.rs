@@ -93,7 +93,7 @@ fn put_expiry(offered: &mut Value, package: &Package) {
 fn tools(catalogue: &Catalogue<'_>) -> Option<Value> {
     let tools = catalogue.config.tools.as_ref()?;
     let url = catalogue.gated_server();
-    let priced = tools.priced().map(|(name, terms)| {
+    let priced = tools.listed().map(|(name, terms)| {
         json!({
             "tool": name, "endpoint": url, "transport": "streamable-http", "description": terms.description,
             "price": price(terms.price), "accepts": catalogue.accepts(terms),

@@ -63,7 +63,7 @@ pub fn text(catalogue: &Catalogue<'_>) -> String {
             "Listing its tools is free. A call without payment answers with its price; call again with the signed payment in \
              `_meta[\"x402/payment\"]`.\n",
         );
-        for (name, terms) in tools.priced() {
+        for (name, terms) in tools.listed() {
             let name = if name == "*" { "every other tool" } else { name };
             let mut said = format!("- MCP tool {name}: ${}", amount(terms.price));
             if let Some(credits) = terms.credits.filter(|_| catalogue.config.credits.is_some()) {

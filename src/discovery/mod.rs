@@ -259,7 +259,7 @@ fn calls(config: &Config) -> Vec<Call<'_>> {
     let mut taken: Vec<String> =
         config.routes.iter().filter_map(|route| route.terms.as_ref()?.about.name.clone()).collect();
     for route in &config.routes {
-        let Some(terms) = &route.terms else { continue };
+        let Some(terms) = route.terms.as_ref().filter(|terms| terms.listed) else { continue };
         // One that others have taken every request from is priced for nobody.
         let methods = methods_of(route, terms);
         let mut found = methods.into_iter().filter_map(|method| Some((method, reached(config, route, terms, method)?)));

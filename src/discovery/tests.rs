@@ -290,4 +290,27 @@ fn the_origins_mcp_server_is_told_from_ours() {
     assert_eq!(index::manifest(&catalogue)["documents"].get("mcp_routes"), None);
 }
 
+#[test]
+fn what_is_not_listed_is_priced_and_told_nowhere() {
+    let secret = json!({ "price": "$1", "listed": false, "name": "hush", "description": "Hush.", "input": {} });
+    let config = config(&json!({ "GET /open": "$0.5", "GET /hush": secret }));
+    let support = Support(vec![None]);
+    let catalogue = Catalogue::new(&config, &support, "https://host");
+    for document in [
+        openapi::document(&catalogue).to_string(),
+        llms::text(&catalogue),
+        index::index(&catalogue).to_string(),
+        index::manifest(&catalogue).to_string(),
+        wellknown::x402(&catalogue).to_string(),
+        wellknown::api_catalog(&catalogue).to_string(),
+        crate::pages::landing(&index::manifest(&catalogue)).html.into_owned(),
+    ] {
+        assert!(!document.to_lowercase().contains("hush"), "{document}");
+        assert!(document.contains("/open") && !document.contains("0.5 "), "{document}");
+    }
+    assert_eq!(catalogue.tools().count(), 0);
+    let path = CanonicalPath::new("/hush").unwrap();
+    assert!(config.route("GET", &path).unwrap().is_some_and(|route| route.terms.is_some()), "it costs what it costs");
+}
+
 mod origins;

@@ -135,7 +135,7 @@ pub fn server_card(catalogue: &Catalogue<'_>) -> Option<Value> {
 fn servers(catalogue: &Catalogue<'_>) -> Vec<(String, Vec<Value>)> {
     let gated = catalogue.gated_server().zip(catalogue.config.tools.as_ref());
     let gated = gated.map(|(url, tools)| {
-        let named = tools.priced().filter(|(name, _)| *name != "*");
+        let named = tools.listed().filter(|(name, _)| *name != "*");
         let said = named.map(|(name, terms)| {
             let assets: Vec<Value> = catalogue.assets([terms]).into_iter().map(asset).collect();
             json!({ "name": name, "description": terms.description, "price": price(terms.price), "assets": assets })

@@ -115,6 +115,8 @@ fn terms(config: &Config, network: Network, entry: &Entry) -> Option<Terms> {
         replay_seconds: 0,
         max_exposure: None,
         credits: None,
+        // It is its payer's alone.
+        listed: false,
         about: About::default(),
     })
 }

@@ -110,4 +110,14 @@ mod tests {
             assert_eq!(odd.parse::<Network>(), Err(NotANetwork), "{odd:?}");
         }
     }
+
+    #[test]
+    fn a_segment_of_a_path_names_a_network_by_its_number_or_its_id() {
+        for segment in ["84532", "eip155:84532", "eip155%3A84532", "eip155%3a84532"] {
+            assert_eq!(Network::from_path(segment), Some(Network::new(84532)), "{segment}");
+        }
+        for none in ["", "eip155:", "base", "084532", "+1", "solana:1", "eip155:eip155:1"] {
+            assert_eq!(Network::from_path(none), None, "{none}");
+        }
+    }
 }

@@ -366,6 +366,8 @@ fn resource(config: &Config, terms: &Terms, facts: &Facts, path: &CanonicalPath)
             (format!("{}{}{query}", facts.base, facts.path), bazaar::of_call(&terms.about, method))
         }
     };
+    // A catalogue lists what says how it is found.
+    let bazaar = bazaar.filter(|_| terms.listed);
     Resource {
         url,
         description: terms.description.clone(),
@@ -373,7 +375,11 @@ fn resource(config: &Config, terms: &Terms, facts: &Facts, path: &CanonicalPath)
         service_name: (!discovery.name.is_empty()).then(|| discovery.name.clone()),
         tags: discovery.tags.clone(),
         icon_url: discovery.icon_url.clone(),
-        output_schema: if facts.tool.is_none() { bazaar::output_schema(&terms.about, method) } else { None },
+        output_schema: if facts.tool.is_none() && terms.listed {
+            bazaar::output_schema(&terms.about, method)
+        } else {
+            None
+        },
         bazaar,
     }
 }

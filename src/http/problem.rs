@@ -16,6 +16,9 @@ pub struct Problem {
     pub more: Vec<(&'static str, Value)>,
 }
 
+/// How hints begin that are about the detail of this very case.
+const SEE_DETAIL: &str = "see `detail`; ";
+
 /// The members of the JSON document.
 #[derive(Debug, Serialize)]
 pub struct Document<'a> {
@@ -47,6 +50,8 @@ impl Problem {
     #[must_use]
     pub fn document(&self) -> Document<'_> {
         let (status, code, title, hint) = self.code.row();
+        // A detail that repeats the title is nothing to look at.
+        let hint = if self.detail == title { hint.strip_prefix(SEE_DETAIL).unwrap_or(hint) } else { hint };
         // Beside the header of the same name: CORS hides headers from some scripts, and MCP from its clients.
         let wait = self.code.retry_after().map(|seconds| ("retryAfter".to_owned(), Value::from(seconds)));
         let more = self.more.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).chain(wait).collect();
@@ -70,6 +75,19 @@ mod tests {
     fn codes_are_distinct_and_complete() {
         let names: BTreeSet<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
         assert_eq!(names.len(), Code::ALL.len());
+    }
+
+    #[test]
+    fn no_hint_leads_to_a_detail_that_says_nothing() {
+        for code in Code::ALL {
+            let hint = serde_json::to_value(Problem::from(code).document()).unwrap()["hint"].clone();
+            let hint = hint.as_str().unwrap();
+            // Its detail says what is wrong with the request, always.
+            assert!(!hint.contains("`detail`") || code == Code::RequestMalformed, "{}: {hint}", code.as_str());
+            assert!(!hint.is_empty());
+        }
+        let said = Problem::new(Code::PaymentInvalid, "insufficient_funds");
+        assert!(serde_json::to_value(said.document()).unwrap()["hint"].as_str().unwrap().starts_with(SEE_DETAIL));
     }
 
     #[test]

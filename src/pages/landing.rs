@@ -134,7 +134,9 @@ fn tool(tool: &Value) -> String {
 fn package(package: &Value) -> String {
     let credits = counted(package.get("credits").and_then(Value::as_u64).unwrap_or_default());
     let how = format!("{} {}", string(package, "method"), string(package, "path"));
-    let lines = format!("<p class=\"soft\">{credits}</p><p class=\"soft\">{}</p>", embed::text(&how));
+    // What it is, with how long the credits last, before anybody pays for it.
+    let about = described(package);
+    let lines = format!("<p class=\"soft\">{credits}</p>{about}<p class=\"soft\">{}</p>", embed::text(&how));
     item(&embed::text(string(package, "name")), package, &lines)
 }
 

@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 pub(super) static TEMPLATE: LazyLock<String> = LazyLock::new(|| shorten::shortened(include_str!("paywall.html")));
 static POLICY: LazyLock<String> = LazyLock::new(|| policy(&TEMPLATE, "data: blob:"));
 /// In this order in the template; the last is what the script is told.
-const PLACES: [&str; 5] = ["{{price}}", "{{description}}", "{{network}}", "{{payee}}", "{{offer}}"];
+const PLACES: [&str; 6] = ["{{service}}", "{{price}}", "{{description}}", "{{network}}", "{{payee}}", "{{offer}}"];
 /// As much of a text as is shown: of the operator's descriptions all, and of a token's symbol what is one.
 const MOST_WORDS: usize = 500;
 const LONGEST_SYMBOL: usize = 24;
@@ -67,10 +67,11 @@ pub fn paywall(config: &Config, terms: &Terms, challenge: &Challenge) -> Option<
     let network = format!("{}, in {symbol}", chains::name(asset.network));
     let description: String = terms.description.chars().take(MOST_WORDS).collect();
     let page = |offer: &Value| {
-        let words = [&terms.price.to_string(), &description, &network, &first.pay_to.to_checksum(None)];
-        let [price, description, network, payee] = words.map(|text| embed::text(text));
+        let service = &config.discovery.name;
+        let words = [service, &terms.price.to_string(), &description, &network, &first.pay_to.to_checksum(None)];
+        let [service, price, description, network, payee] = words.map(|text| embed::text(text));
         let offer = embed::json(offer);
-        let filled = [&price, &description, &network, &payee, &offer].map(String::as_str);
+        let filled = [&service, &price, &description, &network, &payee, &offer].map(String::as_str);
         let places: Vec<(&str, &str)> = PLACES.into_iter().zip(filled).collect();
         embed::fill(&TEMPLATE, &places)
     };

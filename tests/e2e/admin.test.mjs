@@ -20,8 +20,8 @@ assertAnswered(await call(worker.url, '/weather/lisbon', { headers: payment.v2 }
 
 test('with the token: what was paid, as it happened', async () => {
   const [{ transactionHash }] = await stack.chain.transfers({ from: buyer.address });
-  for (const address of [buyer.address, buyer.address.toLowerCase()]) {
-    const response = await withoutEffect(stack, () => call(worker.url, pathOf(address), { headers: bearer(ADMIN_TOKEN) }));
+  for (const path of [pathOf(buyer.address), pathOf(buyer.address.toLowerCase()), `/api/admin/books/eip155:84532/${buyer.address}`]) {
+    const response = await withoutEffect(stack, () => call(worker.url, path, { headers: bearer(ADMIN_TOKEN) }));
     assert.equal(response.status, 200, response.text);
     assert.match(response.headers['cache-control'], /no-store/);
     const { authorizations: [entry, ...more] } = response.json();

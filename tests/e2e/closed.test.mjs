@@ -151,6 +151,18 @@ test('packages that are taken out of sale: what was sold is honoured, and nothin
   });
 });
 
+test('a key that an operator mints is for the money that is taken, or says for which', async () => {
+  const mint = async (networks, order) => {
+    const vars = { NETWORKS: networks, PACKAGES, PAY_TO: stack.seller };
+    return withWorker({ vars, secrets: SECRETS }, ({ url }) => operator(url, { action: 'mint', credits: 1, ...order }));
+  };
+  const key = async (...args) => (await mint(...args)).json().key;
+  assert.match(await key(['eip155:84532']), /^e402_test_/);
+  assert.match(await key(['eip155:8453']), /^e402_live_/);
+  assertRefused(await mint(['eip155:8453', 'eip155:84532']), 400, 'request_malformed');
+  assert.match(await key(['eip155:8453', 'eip155:84532'], { live: true }), /^e402_live_/);
+});
+
 test('that credits expire is in the challenge and in every document, before any money has moved', async () => {
   const vars = { PACKAGES: { small: { price: '$1', credits: 5, expires_days: 31, description: 'For a try' } } };
   await withWorker({ vars, secrets: SECRETS }, async ({ url }) => {

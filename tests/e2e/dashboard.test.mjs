@@ -81,7 +81,7 @@ test('from a bookmark: the balance, and how it falls while calls run', async () 
   await page.goto(`${origin}/dashboard/${key}`);
   assert.equal(page.url(), `${origin}/dashboard#${key}`);
   await shows(page, BALANCE);
-  assert.equal(await text(page, '#status'), 'live');
+  assert.equal(await text(page, '#status'), 'up to date');
   assert.equal(await text(page, '#rate'), '—');
   assert.equal(await page.locator('#activity tr').count(), 0);
 
@@ -245,7 +245,7 @@ test('a service out of reach: what was last known stays, and the page finds back
   assert.equal(await spend(key), 200);
   await page.context().setOffline(false);
   await shows(page, (await creditsOf(key)).available);
-  assert.equal(await text(page, '#status'), 'live');
+  assert.equal(await text(page, '#status'), 'up to date');
   // The browser itself writes down what it could not load; nothing else may be there.
   for (const line of page.said.splice(0)) assert.match(line, /Failed to load resource: net::ERR_INTERNET_DISCONNECTED/);
   await page.finish();

@@ -143,8 +143,8 @@ impl Code {
                 409,
                 "payment_already_used",
                 "This payment has been used",
-                "one payment buys one answer, and this may be the one that you lost: look at `detail` and at your receipts, and sign \
-                 another only for another answer",
+                "one payment buys one answer, and this may be the one that you lost: look at your receipts, and sign another only \
+                 for another answer",
             ),
             Self::OriginUnreachable => {
                 (502, "origin_unreachable", "The API behind the gateway did not answer", "try again later")
