@@ -277,8 +277,8 @@ test('OPENAPI: the origin\'s own document is fetched once, priced, completed and
     }
   }
   assert.deepEqual(amounts, {
-    'get /weather/{city}': '0.001', 'get /things/{id}': '0.2', 'get /hidden': '0.3', 'get /things/dear': '9',
-    'post /V1/old/{x}': '0.4', 'post /api/buy-credits/small': '1',
+    'get /weather/{city}': '0.001', 'get /things/{id}': '0.20', 'get /hidden': '0.30', 'get /things/dear': '9',
+    'post /V1/old/{x}': '0.40', 'post /api/buy-credits/small': '1',
   });
   const found = await discoverOriginSchema({ target: base });
   assert.equal(found.endpoints.filter(({ authMode }) => authMode === 'paid').length, Object.keys(amounts).length, JSON.stringify(found));

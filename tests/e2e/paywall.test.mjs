@@ -589,7 +589,7 @@ test('on a phone, what is said is on the screen', async () => {
   assert.equal(await isOnScreen(page.locator('#problem')), true, 'the problem is off the screen');
   let sign;
   wallet.hold = (method) => (method === SIGN ? new Promise((done) => (sign = done)) : undefined);
-  await payButton(page, '$0.4').click();
+  await payButton(page, '$0.40').click();
   await until('the wallet to be asked', () => sign);
   assert.match(await text(page, '#progress'), /^The wallet asks you to sign/);
   assert.equal(await isOnScreen(page.locator('#progress')), true, 'what the wallet asks is off the screen');
@@ -721,7 +721,7 @@ test('credits instead: a key for many calls, and the answer with it', async () =
   assert.match(await text(later.page, '#problem'), /1 left, and 2 are needed/);
   await assertAccessible(later.page, 'a problem with a key');
   // Packages are then sold for this key, also one that is enough only with what it has.
-  assert.deepEqual(await later.page.locator('#goods label span').allTextContents(), ['This answer, once', 'small: 5 credits more for the same key', 'tiny: 1 credit more for the same key']);
+  assert.deepEqual(await later.page.locator('#goods label span').allTextContents(), ['This answer, once', 'tiny: 1 credit more for the same key', 'small: 5 credits more for the same key']);
   await enter('e402_test_00');
   await problem(later.page, 'This is no key of this service');
   assert.deepEqual(later.page.asked.filter((url) => url.includes(key)), []);
@@ -756,7 +756,7 @@ test('a key with too few credits is filled, also when the answer about that is l
     return sent.length === 1 ? route.abort() : route.fulfill({ response });
   });
   await page.getByLabel('tiny: 1 credit more for the same key').check();
-  await payButton(page, '$0.2').click();
+  await payButton(page, '$0.20').click();
   await page.getByRole('heading', { name: 'The answer did not arrive' }).waitFor();
   assert.ok(!(await page.evaluate(() => JSON.stringify(sessionStorage))).includes(key), 'the key is kept');
   await page.reload();
@@ -780,11 +780,11 @@ test('a key with too few credits is filled, also when the answer about that is l
 test('a package is shown with what it asks for itself, and nothing else is signed for it', async () => {
   const { page, wallet, buyer } = await visit('/others');
   const shown = async () => [await text(page, '#payee'), await page.locator('#wallets button').textContent()];
-  assert.deepEqual(await shown(), [OTHER, 'Pay $0.4 with Test Wallet']);
+  assert.deepEqual(await shown(), [OTHER, 'Pay $0.40 with Test Wallet']);
   await page.getByLabel(/^small: 5 credits/).check();
   assert.deepEqual(await shown(), [stack.seller, 'Pay $1 with Test Wallet']);
   await page.getByLabel(/^This answer, once/).check();
-  assert.deepEqual(await shown(), [OTHER, 'Pay $0.4 with Test Wallet']);
+  assert.deepEqual(await shown(), [OTHER, 'Pay $0.40 with Test Wallet']);
   await page.getByLabel(/^small: 5 credits/).check();
   const path = '**/api/buy-credits/small';
   for (const change of [
@@ -823,11 +823,11 @@ test('a purchase whose answer is lost: the same payment has its key said', async
     return sent.length === 1 ? route.abort() : route.fulfill({ response });
   });
   await page.getByLabel(/^tiny: 1 credit/).check();
-  await payButton(page, '$0.2').click();
+  await payButton(page, '$0.20').click();
   await page.getByRole('heading', { name: 'The answer did not arrive' }).waitFor();
   await page.reload();
   await page.getByRole('heading', { name: 'A payment is under way' }).waitFor();
-  assert.match(await text(page, '#again-why'), /0\.2 USDC for the package tiny was signed at/);
+  assert.match(await text(page, '#again-why'), /0\.20 USDC for the package tiny was signed at/);
   await button(page, 'Ask again with the same payment').click();
   await page.getByRole('heading', { name: '1 credit' }).waitFor();
   assert.equal(new Set(sent).size, 1);
@@ -835,7 +835,7 @@ test('a purchase whose answer is lost: the same payment has its key said', async
   const key = await text(page, '#new-key');
   await page.reload();
   await page.getByRole('heading', { name: 'You bought a key here' }).waitFor();
-  assert.equal(await payButton(page, '$0.4').isVisible(), true);
+  assert.equal(await payButton(page, '$0.40').isVisible(), true);
   await button(page, 'Ask again with the same payment').click();
   await page.waitForFunction((wanted) => document.getElementById('new-key').textContent === wanted, key);
   await button(page, 'Copy key').click();
@@ -867,9 +867,9 @@ test('of several tokens one is chosen, and packages are paid in the same', async
   }
   assert.equal(wallet.count(SIGN), 0);
   // The package's own price, and what is chosen stays chosen.
-  assert.deepEqual(await way.locator('option').allTextContents(), ['0.2 USDC on Base Sepolia', '0.2 COIN on Base Sepolia']);
-  assert.equal(await way.locator('option:checked').textContent(), '0.2 COIN on Base Sepolia');
-  await way.selectOption({ label: '0.2 USDC on Base Sepolia' });
+  assert.deepEqual(await way.locator('option').allTextContents(), ['0.20 USDC on Base Sepolia', '0.20 COIN on Base Sepolia']);
+  assert.equal(await way.locator('option:checked').textContent(), '0.20 COIN on Base Sepolia');
+  await way.selectOption({ label: '0.20 USDC on Base Sepolia' });
   await page.locator('#wallets button').click();
   await page.getByRole('heading', { name: '1 credit' }).waitFor();
   await button(page, 'Get the answer with this key').click();
