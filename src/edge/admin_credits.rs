@@ -17,7 +17,7 @@ use worker::{Env, Result};
 /// More lines than anybody reads at once.
 const LINES: u64 = 1_000;
 const MOST_CREDITS: u64 = 1_000_000_000;
-const MOST_BYTES: usize = 4_096;
+const MOST_BYTES: u32 = 4_096;
 
 /// What an operator asks for.
 #[derive(Debug, Deserialize)]
@@ -104,7 +104,7 @@ impl Desk<'_> {
             return Err(malformed("send an Idempotency-Key of 1 to 128 characters: a retry must not mint twice"));
         };
         let body =
-            super::replay::text(request, MOST_BYTES).await.ok_or_else(|| malformed("the body is not a short text"))?;
+            super::upload::text(request, MOST_BYTES).await.ok_or_else(|| malformed("the body is not a short text"))?;
         let order: Order = serde_json::from_str(&body).map_err(|error| malformed(&error.to_string()))?;
         if order.credits.is_some_and(|credits| credits == 0 || credits > MOST_CREDITS) {
             return Err(malformed("credits: a whole number from 1 to 1000000000"));

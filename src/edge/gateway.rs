@@ -162,7 +162,8 @@ impl Visit<'_> {
         goods: Option<Goods<'_>>,
         doubt: Option<&Challenge>,
     ) -> Result<Response> {
-        let Read { identified, content, body } = match self.tool {
+        // Until the sale is over, the body is in memory.
+        let Read { identified, content, body, held: _held } = match self.tool {
             Some(tool) => replay::identify_by(charge, self.request, tool.content, tool.body.clone()),
             None => match replay::identify(charge, self.request).await {
                 Ok(read) => read,

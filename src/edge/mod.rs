@@ -30,6 +30,7 @@ mod settlement;
 mod spend;
 mod supported;
 mod theirs;
+mod upload;
 
 pub use account::Account;
 pub use gateway::handle;

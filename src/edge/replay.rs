@@ -1,9 +1,11 @@
 //! A lost answer, said again to whoever shows its `payment-identifier` (`protocol.md` 7.1).
 
+use super::upload::{self, Upload};
 use super::{respond, within};
 use crate::gate::Charge;
+use crate::http::budget::Held;
 use crate::http::multipart;
-use crate::http::problem::{Code, Problem};
+use crate::http::problem::Problem;
 use crate::http::selection::selection;
 use crate::ledger::messages::{Identified, StoredAnswer};
 use alloy_primitives::{B256, keccak256};
@@ -23,8 +25,6 @@ const MOST_BODY_BYTES: u32 = 1024 * 1024;
 const SMALL_BODY_BYTES: u32 = 64 * 1024;
 /// How long a copy of a streaming answer may take, in seconds: Cloudflare gives no more after the response.
 pub(super) const COPY_SECONDS: u32 = 30;
-/// How long a request's body may take, in seconds.
-pub(super) const BODY_SECONDS: u32 = 30;
 
 /// What a request holds beside method, path and query: what is owed for a payment is owed to that as well.
 pub(super) enum Content {
@@ -73,13 +73,15 @@ pub(super) struct Read {
     pub(super) content: Content,
     /// The body, where it was read; else it streams.
     pub(super) body: Option<Uint8Array>,
+    /// Its room in memory.
+    pub(super) held: Option<Held>,
 }
 
 /// Reads a request's body where the payment has an identifier, which stands for it, and where it is small: larger ones
 /// stream.
 pub(super) async fn identify(charge: &Charge<'_>, request: &Request) -> std::result::Result<Read, Problem> {
     let id = charge.payment.identifier.clone();
-    let unread = |content| Read { identified: None, content, body: None };
+    let unread = |content| Read { identified: None, content, body: None, held: None };
     let selected = selected_by(request, |_| true);
     let identified = |id, bytes: &[u8]| identified(charge, id, bytes, &selected);
     let stream = request.body();
@@ -94,11 +96,16 @@ pub(super) async fn identify(charge: &Charge<'_>, request: &Request) -> std::res
     if id.is_none() && length.is_none_or(|length| length > SMALL_BODY_BYTES) {
         return Ok(unread(Content::Unknown));
     }
-    let body = read_up_to(stream, MOST_BODY_BYTES, BODY_SECONDS).await.ok_or(Problem::from(Code::BodyTooLarge))?;
-    let bytes = body.to_vec();
+    let mut upload = upload::read(stream, MOST_BODY_BYTES).await.map_err(upload::refusal)?;
+    upload.times(2).map_err(upload::refusal)?;
+    let Upload { bytes, mut held } = upload;
+    let body = Uint8Array::from(bytes.as_slice());
     let identified = id.map(|id| identified(id, &bytes));
     let kind = request.headers().get("content-type").ok().flatten().unwrap_or_default();
-    Ok(Read { identified, content: Content::of(&multipart::unbound(&kind, bytes), &selected), body: Some(body) })
+    let content = Content::of(&multipart::unbound(&kind, bytes), &selected);
+    // What is left of it is the runtime's copy.
+    let _ = held.resize(usize::try_from(body.length()).unwrap_or_default());
+    Ok(Read { identified, content, body: Some(body), held: Some(held) })
 }
 
 /// The same for what is not the request's own body: the call of a tool.
@@ -107,7 +114,7 @@ pub(super) fn identify_by(charge: &Charge<'_>, request: &Request, content: &[u8]
     let selected = selected_by(request, |name| name != "accept" && !name.starts_with("content-"));
     let id = charge.payment.identifier.clone();
     let identified = id.map(|id| identified(charge, id, content, &selected));
-    Read { identified, content: Content::of(content, &selected), body }
+    Read { identified, content: Content::of(content, &selected), body, held: None }
 }
 
 fn identified(charge: &Charge<'_>, id: String, content: &[u8], selected: &str) -> Identified {
@@ -181,12 +188,6 @@ pub(super) async fn read(stream: ReadableStream, seconds: u32) -> Option<Uint8Ar
     read_up_to(stream, MOST_BYTES, seconds).await
 }
 
-/// A request's body, if it is a text of at most so many bytes.
-pub(super) async fn text(request: &Request, most: usize) -> Option<String> {
-    let bytes = read_up_to(request.body()?, u32::try_from(most).ok()?, BODY_SECONDS).await?;
-    String::from_utf8(bytes.to_vec()).ok()
-}
-
 /// All of a body within so many bytes; nothing if it breaks off, or is larger, or slower.
 pub(super) async fn read_up_to(stream: ReadableStream, most: u32, seconds: u32) -> Option<Uint8Array> {
     read_until(stream, most, seconds, |_| false).await.ok()
@@ -201,6 +202,8 @@ pub(super) enum Unread {
     TooSlow,
     /// It broke off.
     Broken,
+    /// Others fill the memory that there is.
+    NoRoom,
 }
 
 /// The same, or as much of it as is `enough`: some streams never end.
@@ -238,7 +241,7 @@ async fn chunks(
 }
 
 /// The next piece, or that there is none; nothing where it broke off.
-async fn next(reader: &ReadableStreamDefaultReader) -> Option<Option<Uint8Array>> {
+pub(super) async fn next(reader: &ReadableStreamDefaultReader) -> Option<Option<Uint8Array>> {
     let result = wasm_bindgen_futures::JsFuture::from(reader.read()).await.ok()?;
     let member = |name: &str| js_sys::Reflect::get(&result, &JsValue::from_str(name)).ok();
     if member("done")?.as_bool()? {

@@ -123,11 +123,13 @@ pub enum Code {
     IdempotencyMismatch,
     /// More credits are to be taken back than are unspent.
     NothingToRefund,
+    /// Bodies of other requests fill the memory that there is for them.
+    Overloaded,
 }
 
 impl Code {
     /// All of them, for documents and tests.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 60] = [
         Self::PaymentRequired,
         Self::WrongNetwork,
         Self::WrongAsset,
@@ -187,6 +189,7 @@ impl Code {
         Self::RequestMalformed,
         Self::IdempotencyMismatch,
         Self::NothingToRefund,
+        Self::Overloaded,
     ];
 
     /// The HTTP status.
@@ -205,7 +208,7 @@ impl Code {
     #[must_use]
     pub const fn retry_after(self) -> Option<u32> {
         match self {
-            Self::PaymentInFlight | Self::OriginUnreachable => Some(2),
+            Self::PaymentInFlight | Self::OriginUnreachable | Self::Overloaded => Some(2),
             Self::VerificationUnavailable
             | Self::StorageUnavailable
             | Self::SettlementUnknown

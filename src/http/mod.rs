@@ -1,5 +1,6 @@
 //! HTTP as this gateway is strict about it: one spelling of a path, headers that may pass, problems, CORS.
 
+pub mod budget;
 mod code;
 pub mod cors;
 pub mod headers;

@@ -2,11 +2,14 @@
 
 use super::super::gateway::Visit;
 use super::super::origin::names;
-use super::super::{random, replay, respond};
+use super::super::replay::Unread;
+use super::super::upload::Upload;
+use super::super::{random, respond, upload};
 use super::{Called, MOST_MESSAGE, ToolSale, content_of, facts_of, listing, read, rpc_error, sell};
 use crate::config::{ToolPrice, Tools};
 use crate::gate::Decision;
 use crate::http::path::CanonicalPath;
+use crate::http::problem::Code;
 use crate::mcp::answer;
 use crate::mcp::call::{self, NoCall};
 use crate::mcp::message::{self, CALL, LIST, Message};
@@ -54,12 +57,16 @@ pub(super) async fn elsewhere(visit: &Visit<'_>, tools: &Tools, path: &Canonical
     if matches!(visit.facts.method.as_str(), "GET" | "HEAD") {
         return rpc_refusal("a GET has no body here: its operator lets it through by naming the path as free");
     }
-    let Some(bytes) = replay::read_up_to(body, MOST_MESSAGE, replay::BODY_SECONDS).await else {
-        return rpc_refusal(
-            "the body broke off, or is over 1 MiB: its operator lets it through by naming the path as free",
-        );
+    let read = upload::read(body, MOST_MESSAGE).await;
+    let Upload { bytes, held: mut room } = match read.and_then(|mut upload| upload.times(2).map(|()| upload)) {
+        Ok(upload) => upload,
+        Err(Unread::NoRoom) => return respond::problem(&Code::Overloaded.into(), Vec::new()),
+        Err(_) => {
+            return rpc_refusal(
+                "the body broke off, is too slow, or is over 1 MiB: its operator lets it through by naming the path as free",
+            );
+        }
     };
-    let bytes = bytes.to_vec();
     // Of any type: a server may not care what its messages are called.
     let kind = visit.request.headers().get("content-type")?.unwrap_or_default();
     let plain = visit.request.headers().get("content-encoding")?.is_none() && message::is_ascii_at_heart(&kind);
@@ -71,6 +78,9 @@ pub(super) async fn elsewhere(visit: &Visit<'_>, tools: &Tools, path: &Canonical
     init.set_headers(&visit.request.headers());
     init.set_signal(Some(&visit.request.signal()));
     init.set_body(&Uint8Array::from(bytes.as_slice()));
+    // What is left of it is the runtime's copy, which is read anew.
+    let _ = room.resize(bytes.len());
+    drop(bytes);
     let again = Request::new_with_str_and_init(&format!("{}{}", visit.facts.base, visit.facts.target()), &init)?;
     answer(&Visit { request: &again, ..*visit }, tools, path).await
 }
@@ -92,7 +102,7 @@ async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result
         // An origin that takes messages by another method would take them past the gate.
         _ => return respond::method_not_allowed("GET, POST, DELETE"),
     }
-    let (bytes, message) = match read(visit).await {
+    let (Upload { bytes, held: _held }, message) = match read(visit).await {
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
@@ -104,7 +114,11 @@ async fn gated(visit: &Visit<'_>, tools: &Tools, path: &CanonicalPath) -> Result
         return rpc_refusal("Mcp-Method and Mcp-Name say something else than the message");
     }
     let id = match message {
-        Message::Request { id, method, .. } if method == CALL => id,
+        Message::Request { id, method, params } if method == CALL => {
+            // A tree of values is many times its text, and the sale may take a minute.
+            drop(params);
+            id
+        }
         Message::Request { id, method, .. } if method == LIST => {
             return listing::passed(visit, tools, &bytes, &id).await;
         }

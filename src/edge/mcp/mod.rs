@@ -9,7 +9,9 @@ mod own;
 pub(super) use outcome::outcome;
 
 use super::gateway::Visit;
-use super::{log, replay, respond};
+use super::replay::Unread;
+use super::upload::Upload;
+use super::{log, replay, respond, upload};
 use crate::config::{Document, Place, Terms};
 use crate::gate::Facts;
 use crate::http::headers::{
@@ -84,7 +86,7 @@ pub(super) async fn passing(visit: &Visit<'_>) -> Option<Result<Response>> {
 }
 
 /// A message of at most [`MOST_MESSAGE`] bytes, or the answer to one that is none.
-async fn read(visit: &Visit<'_>) -> std::result::Result<(Vec<u8>, Message), Result<Response>> {
+async fn read(visit: &Visit<'_>) -> std::result::Result<(Upload, Message), Result<Response>> {
     let refuse = |error: &Value| Err(respond::json(400, error));
     // Packed, or in other letters, it would be one thing to us and another to the origin.
     let headers = visit.request.headers();
@@ -98,12 +100,17 @@ async fn read(visit: &Visit<'_>) -> std::result::Result<(Vec<u8>, Message), Resu
     let Some(body) = visit.request.body() else {
         return refuse(&message::NoMessage::Syntax.error());
     };
-    let Some(bytes) = replay::read_up_to(body, MOST_MESSAGE, replay::BODY_SECONDS).await else {
-        return refuse(&answer::error(&Value::Null, -32_600, "the message is over 1 MiB, or broke off"));
+    let read = upload::read(body, MOST_MESSAGE).await;
+    // A message is held as it came, as its arguments, as it goes on, and by the runtime.
+    let upload = match read.and_then(|mut upload| upload.times(4).map(|()| upload)) {
+        Ok(upload) => upload,
+        Err(Unread::NoRoom) => return Err(respond::problem(&Code::Overloaded.into(), Vec::new())),
+        Err(_) => {
+            return refuse(&answer::error(&Value::Null, -32_600, "the message is over 1 MiB, too slow, or broke off"));
+        }
     };
-    let bytes = bytes.to_vec();
-    match message::read(&bytes) {
-        Ok(message) => Ok((bytes, message)),
+    match message::read(&upload.bytes) {
+        Ok(message) => Ok((upload, message)),
         Err(error) => refuse(&error.error()),
     }
 }
@@ -146,7 +153,7 @@ async fn dressed(id: &Value, sold: &Response) -> Result<Response> {
     let kind = header("content-type").unwrap_or_default();
     let body = match sold.body() {
         // Our own, and in memory: a limit here would lose what is paid for.
-        Some(body) => replay::read_up_to(body, u32::MAX, replay::BODY_SECONDS).await,
+        Some(body) => replay::read_up_to(body, u32::MAX, replay::COPY_SECONDS).await,
         None => None,
     };
     let body = body.map(|bytes| bytes.to_vec()).unwrap_or_default();

@@ -57,7 +57,7 @@ pub(in crate::edge) async fn outcome(called: &Called, answer: &Response, seconds
                 Ok(bytes) => bytes.to_vec(),
                 Err(Unread::TooSlow) => return Err(NoAnswer::TimedOut),
                 Err(Unread::TooLarge) => return unusable(Code::AnswerTooLarge),
-                Err(Unread::Broken) => return unusable(Code::AnswerBroken),
+                Err(Unread::Broken | Unread::NoRoom) => return unusable(Code::AnswerBroken),
             }
         }
         None => Vec::new(),

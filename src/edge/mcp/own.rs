@@ -37,7 +37,7 @@ async fn served(visit: &Visit<'_>, catalogue: &Catalogue<'_>) -> Result<Response
     if visit.facts.method != "POST" {
         return respond::method_not_allowed("POST");
     }
-    let (bytes, message) = match read(visit).await {
+    let (upload, message) = match read(visit).await {
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
@@ -48,7 +48,7 @@ async fn served(visit: &Visit<'_>, catalogue: &Catalogue<'_>) -> Result<Response
     }
     let Message::Request { id, method, params } = message else { return respond::accepted() };
     match method.as_str() {
-        CALL => match call::read(&bytes) {
+        CALL => match call::read(&upload.bytes) {
             Ok(tool) => called(visit, catalogue, &id, &tool).await,
             Err(error) => rpc_error(&visit.route(), &id, -32_602, error.message()),
         },

@@ -298,6 +298,12 @@ impl Code {
                 "This Idempotency-Key was used for another request",
                 "use a new one for each new request, and the same for its retries",
             ),
+            Self::Overloaded => (
+                503,
+                "overloaded",
+                "Too much is being uploaded at once",
+                "nothing was charged; send the same request again after Retry-After",
+            ),
             Self::NothingToRefund => {
                 (409, "nothing_to_refund", "Fewer credits are unspent than that", "take back at most `available`")
             }
