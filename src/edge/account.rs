@@ -11,14 +11,14 @@
 //! What the runtime's gates add and what they do not: the output gate holds back the reply until what was written before
 //! is durable, so that no origin is asked on the strength of a hold that is then forgotten. The input gate is not relied
 //! upon: it guards awaits on storage, and there are none inside a command. Setting the alarm comes after it, and an alarm
-//! that could not be set is an error: the Worker then releases what it has been told nothing about, and the sweep before
-//! every hold ends what nobody has, should the alarm be lost.
+//! that could not be set is an error: the Worker then releases what it has been told nothing about. Should an alarm be lost,
+//! the next command of any kind sets it, and the sweep before every hold ends what nobody has.
 
 // `#[durable_object]` writes undocumented methods for the runtime to call.
 #![allow(missing_docs)]
 
-use super::now;
-use super::objects::Alarm;
+use super::objects::{AFTER_FAILURE_SECONDS, Alarm};
+use super::{log, now};
 use crate::credits::account::{Account as Books, Standing};
 use crate::credits::holder::{Holder, SignedIn};
 use crate::credits::messages::{Command, Outcome, Reply};
@@ -43,19 +43,37 @@ impl DurableObject for Account {
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let command: Command = request.json().await?;
         let sql = self.state.storage().sql();
-        let reply = self.turn(&sql, command)?;
-        if matches!(reply, Reply::Held { .. } | Reply::Deposited { fresh: true, .. }) {
-            self.set_alarm(&Books::opened(&sql)).await?;
+        let reply = self.turn(&sql, command);
+        let due = matches!(reply, Ok(Reply::Held { .. } | Reply::Deposited { fresh: true, .. }));
+        if due || self.alarm.is_unknown() {
+            match self.wake(&sql).await {
+                // What was held is not to be relied upon if nothing ends it.
+                Err(error) if due => return Err(error),
+                Err(error) => log::failure("alarm", &error.to_string()),
+                Ok(()) => {}
+            }
         }
-        Response::from_json(&reply)
+        Response::from_json(&reply?)
     }
 
+    /// However this ends, the next alarm is set.
     async fn alarm(&self) -> Result<Response> {
         self.alarm.forget();
         let sql = self.state.storage().sql();
-        let books = Books::open(&sql)?;
-        books.sweep(now())?;
-        self.set_alarm(&books).await?;
+        let sweep = || if Books::exists(&sql)? { Books::open(&sql)?.sweep(now()) } else { Ok(()) };
+        let swept = sweep();
+        let next = self.next(&sql).unwrap_or_else(|error| {
+            log::failure("alarm", &error.to_string());
+            Some(now())
+        });
+        let next = match swept {
+            Ok(()) => next,
+            Err(error) => {
+                log::failure("alarm", &error.to_string());
+                next.map(|at| at.max(now().saturating_add(AFTER_FAILURE_SECONDS)))
+            }
+        };
+        self.alarm.insist_on(&self.state.storage(), next).await?;
         Response::empty()
     }
 }
@@ -96,14 +114,21 @@ impl Account {
     }
 
     fn opened<'a>(&self, sql: &'a SqlStorage) -> Result<Books<'a, SqlStorage>> {
-        if self.ready.replace(true) { Ok(Books::opened(sql)) } else { Books::open(sql) }
+        if self.ready.get() {
+            return Ok(Books::opened(sql));
+        }
+        let books = Books::open(sql)?;
+        self.ready.set(true);
+        Ok(books)
     }
 
-    async fn set_alarm(&self, books: &Books<'_, SqlStorage>) -> Result<()> {
-        match books.next_alarm()? {
-            Some(at) => self.alarm.wake_at(&self.state.storage(), at).await,
-            None => Ok(()),
-        }
+    async fn wake(&self, sql: &SqlStorage) -> Result<()> {
+        self.alarm.wake_at(&self.state.storage(), self.next(sql)?).await
+    }
+
+    /// When there is something to do next. A holder's object never has anything to do.
+    fn next(&self, sql: &SqlStorage) -> Result<Option<u64>> {
+        if self.ready.get() || Books::exists(sql)? { Books::opened(sql).next_alarm() } else { Ok(None) }
     }
 }
 

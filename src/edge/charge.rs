@@ -9,9 +9,10 @@ use super::goods::{Failure, Goods, Ready, Served};
 use super::replay::Content;
 use super::sale::Sale;
 use super::settlement::Unpaid;
-use super::{now, replay, stay_awake};
+use super::{now, replay, respond, stay_awake};
 use crate::config::{Facilitator, Settle, Verify};
 use crate::gate::Standing;
+use crate::http::headers::X_EDGE402_SETTLEMENT;
 use crate::http::problem::{Code, Problem};
 use crate::ledger::authorization::{Denial, Event, Movement};
 use crate::ledger::messages::{Kept, Right, StoredAnswer};
@@ -120,7 +121,7 @@ impl<'a> Sale<'a> {
 
     /// The buyer has shown its identifier: the answer again. A key is never kept, and is written anew for its buyer.
     async fn again(&self, answer: Option<StoredAnswer>, movement: Option<Movement>) -> Result<Response> {
-        let receipt = movement.clone().map(|movement| self.settled(movement)).unwrap_or_default();
+        let receipt = movement.clone().map_or_else(pending, |movement| self.settled(movement));
         let Goods::Package(purchase) = &self.goods else { return replay::again(answer, receipt) };
         match purchase.deliver(self.charge, movement.as_ref()).await {
             Ok(response) => {
@@ -309,7 +310,7 @@ impl<'a> Sale<'a> {
                 if copying {
                     self.copy(claim, &mut served);
                 }
-                served.release(Vec::new())
+                served.release(pending())
             }
             failed => self.not_charged(claim, failed).await,
         }
@@ -371,6 +372,11 @@ impl<'a> Sale<'a> {
         claim.record(Event::LostTrack { reason, transaction: None, again_at, lost: true }).await;
         self.refuse(Code::SettlementUnknown.into(), Vec::new())
     }
+}
+
+/// In place of a receipt: what is answered before it is settled has none yet.
+fn pending() -> respond::Lines {
+    vec![(X_EDGE402_SETTLEMENT, "pending".to_owned())]
 }
 
 /// What is said of the last run that a payment buys: no invitation to send it again.

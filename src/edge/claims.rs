@@ -5,7 +5,7 @@ use super::{log, now, objects};
 use crate::gate::Identity;
 use crate::http::problem::{Code, Problem};
 use crate::ledger::authorization::{Denial, Event, Movement};
-use crate::ledger::messages::{Claim, Command, Entry, Identified, Kept, Key, Reply, Right, StoredAnswer};
+use crate::ledger::messages::{Claim, Command, Entry, Exposure, Identified, Kept, Key, Reply, Right, StoredAnswer};
 use crate::x402::reason::says_forbidden;
 use worker::Env;
 
@@ -41,7 +41,7 @@ pub(super) enum Claimed {
 #[derive(Clone, Debug)]
 pub(super) enum NoClaim {
     /// The object said no.
-    Denied { denial: Denial, reason: Option<String>, debt: Option<Box<Entry>> },
+    Denied { denial: Denial, reason: Option<String>, debt: Option<Box<Entry>>, exposure: Option<Exposure> },
     /// The object could not be asked.
     Unreachable,
 }
@@ -60,7 +60,7 @@ impl NoClaim {
 
 impl From<NoClaim> for Problem {
     fn from(error: NoClaim) -> Self {
-        let NoClaim::Denied { denial, reason, debt } = error else { return Code::StorageUnavailable.into() };
+        let NoClaim::Denied { denial, reason, debt, exposure } = error else { return Code::StorageUnavailable.into() };
         let reason = reason.unwrap_or_default();
         match denial {
             Denial::InFlight => Code::PaymentInFlight.into(),
@@ -74,7 +74,15 @@ impl From<NoClaim> for Problem {
             ),
             Denial::IdentifierTaken => Code::IdentifierTaken.into(),
             Denial::Guarded => Code::PurchaseUnclaimed.into(),
-            Denial::Exposed => Code::TooMuchUnsettled.into(),
+            Denial::Exposed => match exposure {
+                Some(Exposure { outstanding, most }) => Self::new(
+                    Code::TooMuchUnsettled,
+                    format!("{outstanding} atomic units of this payer's are not settled yet, of {most} that may be"),
+                )
+                .with("outstanding", outstanding.into())
+                .with("maxExposure", most.into()),
+                None => Code::TooMuchUnsettled.into(),
+            },
             Denial::InDebt => match debt {
                 Some(debt) => Self::new(
                     Code::PaymentOverdue,
@@ -129,7 +137,9 @@ impl Ledger {
         let (key, binding) = (key(identity), identity.binding.to_string());
         match self.ask(&Command::Look { key, binding, identified: identified.cloned(), now: now() }).await {
             Ok(Reply::Seen { denial: None }) => Ok(()),
-            Ok(Reply::Seen { denial: Some(denial) }) => Err(NoClaim::Denied { denial, reason: None, debt: None }),
+            Ok(Reply::Seen { denial: Some(denial) }) => {
+                Err(NoClaim::Denied { denial, reason: None, debt: None, exposure: None })
+            }
             Ok(_) => Err(NoClaim::unexpected()),
             Err(error) => Err(NoClaim::unreachable(&error)),
         }
@@ -142,7 +152,9 @@ impl Ledger {
                 Ok(Claimed::Granted(Granted { ledger: self, key, attempt, lease_until }, right))
             }
             Ok(Reply::Again { answer, movement }) => Ok(Claimed::Again { answer, movement }),
-            Ok(Reply::Denied { denial, reason, debt }) => Err(NoClaim::Denied { denial, reason, debt }),
+            Ok(Reply::Denied { denial, reason, debt, exposure }) => {
+                Err(NoClaim::Denied { denial, reason, debt, exposure })
+            }
             Ok(_) => Err(NoClaim::unexpected()),
             Err(error) => Err(NoClaim::unreachable(&error)),
         }

@@ -10,6 +10,7 @@ use crate::evm::network::Network;
 use crate::evm::proof::{CLOCK_TOLERANCE_SECONDS, Proof, Question};
 use crate::ledger::authorization::{Event, State};
 use crate::ledger::books::Outstanding;
+use crate::ledger::calls::{A_CALL, Calls};
 use crate::ledger::outcome::{
     CLOCK_SECONDS, Open, Shown, Step, after_attempt, after_attempt_elsewhere, after_look, asks_first, still_lost,
 };
@@ -17,6 +18,7 @@ use crate::x402::facilitator::Expected;
 use crate::x402::second_opinion::before_sending;
 use crate::x402::supported::Support;
 use serde_json::Value;
+use std::cell::Cell;
 use worker::Env;
 
 /// What was found out.
@@ -26,8 +28,23 @@ pub(super) struct Resolved {
     pub(super) lost: bool,
 }
 
-/// What has become of it; nothing when this Worker cannot ask, and the books' own time brings it up again.
-pub(super) async fn resolve(env: &Env, outstanding: &Outstanding) -> Option<Resolved> {
+/// The most calls that [`resolve`] makes.
+pub(super) fn most_calls(env: &Env, outstanding: &Outstanding) -> u32 {
+    let resolved = environment::config(env);
+    let Ok(config) = resolved.as_ref() else { return 0 };
+    let provable = expected(outstanding).is_some_and(|expected| config.rpc(expected.network).is_some());
+    Calls::most(provable, config.facilitators.len())
+}
+
+/// What has become of it, and how many calls that took; nothing when this Worker cannot ask, and the books' own time brings
+/// it up again.
+pub(super) async fn resolve(env: &Env, outstanding: &Outstanding) -> (Option<Resolved>, u32) {
+    let made = Cell::new(0);
+    let resolved = found_out(env, outstanding, &made).await;
+    (resolved, made.get())
+}
+
+async fn found_out(env: &Env, outstanding: &Outstanding, made: &Cell<u32>) -> Option<Resolved> {
     let resolved = environment::config(env);
     // Without the facilitator or the node that was meant, no settlement is judged.
     let config = resolved.as_ref().as_ref().ok().filter(|config| !config.is_closed(Area::Sales))?;
@@ -40,7 +57,8 @@ pub(super) async fn resolve(env: &Env, outstanding: &Outstanding) -> Option<Reso
     let over = now() > open.valid_before.saturating_add(CLOCK_SECONDS);
     // Whatever is unknown may have been used; what is due and was never sent has not.
     let doubtful = open.lost || open.state == State::Unknown;
-    let shown = if provable && (doubtful || over) { look(config, outstanding, expected).await } else { Shown::Nothing };
+    let shown =
+        if provable && (doubtful || over) { look(config, outstanding, expected, made).await } else { Shown::Nothing };
     let found = |event| Some(Resolved { event, lost: open.lost });
     match after_look(&open, shown, provable, now()) {
         Step::Record(event) => found(event),
@@ -50,13 +68,17 @@ pub(super) async fn resolve(env: &Env, outstanding: &Outstanding) -> Option<Reso
         }
         Step::Send => {
             let facilitator = whom(config, outstanding, expected).await?;
+            let count = |calls: u32| made.set(made.get().saturating_add(calls));
+            count(Calls::probes(config.facilitators.len()));
             let request = &outstanding.settle_request;
-            if asks_first(&open)
-                && let Some(outcome) = before_sending(second_opinion(facilitator, request, expected).await)
-            {
-                return found(after_attempt(&open, &outcome, provable, now()));
+            if asks_first(&open) {
+                count(A_CALL);
+                if let Some(outcome) = before_sending(second_opinion(facilitator, request, expected).await) {
+                    return found(after_attempt(&open, &outcome, provable, now()));
+                }
             }
             let Attempt { outcome, lost, failed } = settle(facilitator, request, expected).await;
+            count(Calls::sent(lost));
             let lost_before = still_lost(&open, outstanding.transaction.as_deref(), failed.as_deref());
             let open = Open { lost: lost_before || lost, ..open };
             let asked_before = outstanding.facilitator == facilitator.url || !open.lost;
@@ -67,11 +89,11 @@ pub(super) async fn resolve(env: &Env, outstanding: &Outstanding) -> Option<Reso
 }
 
 /// What the chain shows, where there is a node to ask.
-async fn look(config: &Config, outstanding: &Outstanding, expected: Expected) -> Shown {
+async fn look(config: &Config, outstanding: &Outstanding, expected: Expected, made: &Cell<u32>) -> Shown {
     let (Some(node), Some(question)) = (config.rpc(expected.network), question(outstanding, expected)) else {
         return Shown::Nothing;
     };
-    match prove(node, question).await {
+    match prove(node, question, made).await {
         Ok(Proof::Settled { transaction }) => Shown::Settled(transaction),
         Ok(Proof::SpentBefore { .. }) => Shown::SpentBefore,
         Ok(Proof::Void { reason }) => Shown::Void(reason.to_owned()),

@@ -1,12 +1,12 @@
 //! Durable Objects, asked by type; and their alarms.
 
-use super::now;
+use super::{log, now};
+use crate::ledger::bell::Bell;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::cell::Cell;
 use std::time::Duration;
 use wasm_bindgen::JsValue;
-use worker::{Env, Method, Request, RequestInit, Result, Storage};
+use worker::{Delay, Env, Method, Request, RequestInit, Result, Storage};
 
 /// Asks the object of this name a command.
 pub(super) async fn ask<R: DeserializeOwned>(
@@ -29,27 +29,54 @@ pub(super) async fn ask<R: DeserializeOwned>(
 /// An object's one alarm.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
-    /// When it rings at the latest, in Unix seconds, as far as this instance knows.
-    at: Cell<Option<u64>>,
+    bell: Bell,
 }
 
+/// When an alarm that has failed rings again, in seconds.
+pub(super) const AFTER_FAILURE_SECONDS: u64 = 60;
+/// Storage that has refused once may be there a moment later: the pauses before it is tried again, in milliseconds.
+const PAUSES: [u64; 3] = [100, 1_000, 5_000];
+
 impl Alarm {
-    /// It is ringing, or has rung: nothing is set.
+    /// Nothing is known of it: it is ringing, or has rung, or more is due than was.
     pub(super) fn forget(&self) {
-        self.at.set(None);
+        self.bell.forget();
     }
 
-    /// One alarm is enough, if it is the earliest: the object looks for the next when it rings.
-    pub(super) async fn wake_at(&self, storage: &Storage, at: u64) -> Result<()> {
-        if self.at.get().is_some_and(|set| set <= at) {
+    /// Whether the books must be asked what is due.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.bell.is_unknown(now())
+    }
+
+    /// Sees to it that it rings by then; at `None` there is nothing that it would have to ring for.
+    pub(super) async fn wake_at(&self, storage: &Storage, at: Option<u64>) -> Result<()> {
+        let Some(at) = at else {
+            self.bell.is_set(None);
+            return Ok(());
+        };
+        if self.bell.covers(at, now()) {
             return Ok(());
         }
-        let set = storage.get_alarm().await?.and_then(|milliseconds| u64::try_from(milliseconds.div_euclid(1000)).ok());
-        if set.is_none_or(|set| set > at.saturating_add(1)) {
-            // A second late rather than a second early: an early alarm finds nothing over and is wasted.
-            storage.set_alarm(Duration::from_secs(at.saturating_sub(now()).saturating_add(1))).await?;
+        let stored =
+            storage.get_alarm().await?.and_then(|milliseconds| u64::try_from(milliseconds.div_euclid(1000)).ok());
+        if let Some(at) = Bell::setting(stored, at, now()) {
+            self.bell.forget();
+            storage.set_alarm(Duration::from_secs(at.saturating_sub(now()))).await?;
         }
-        self.at.set(Some(at));
+        self.bell.is_set(Some(at));
         Ok(())
+    }
+
+    /// The same, by who has nobody to tell that it failed. If it fails for good, the caller must fail too: then the runtime
+    /// rings again by itself, a few times, and after that the next request finds that nothing is set.
+    pub(super) async fn insist_on(&self, storage: &Storage, at: Option<u64>) -> Result<()> {
+        for pause in PAUSES {
+            match self.wake_at(storage, at).await {
+                Ok(()) => return Ok(()),
+                Err(error) => log::failure("alarm", &format!("it cannot be set: {error}")),
+            }
+            Delay::from(Duration::from_millis(pause)).await;
+        }
+        self.wake_at(storage, at).await
     }
 }

@@ -4,6 +4,7 @@ use super::within;
 use crate::config::Secret;
 use crate::evm::proof::{Proof, Prover, Question, Step, is_error};
 use futures_util::StreamExt;
+use std::cell::Cell;
 use wasm_bindgen::JsValue;
 use worker::{AbortController, AbortSignal, Fetch, Headers, Method, Request, RequestInit, RequestRedirect};
 
@@ -16,13 +17,16 @@ const MOST_BYTES: usize = 1 << 20;
 ///
 /// # Errors
 /// Why nothing is proved: the node cannot be reached, or its answers do not suffice. The texts hold nothing of the URL,
-/// which may be a key, and so no word of the runtime's own errors either: some of them quote it.
-pub(super) async fn prove(rpc: &Secret, question: Question) -> Result<Proof, String> {
+/// which may be a key, and so no word of the runtime's own errors either: some of them quote it. `made` counts the calls.
+pub(super) async fn prove(rpc: &Secret, question: Question, made: &Cell<u32>) -> Result<Proof, String> {
     let mut prover = Prover::new(question);
     let mut step = prover.next(None);
     loop {
         match step {
-            Step::Ask(body) => step = prover.next(Some(&call(rpc, &body).await?)),
+            Step::Ask(body) => {
+                made.set(made.get().saturating_add(1));
+                step = prover.next(Some(&call(rpc, &body).await?));
+            }
             Step::Done(proof) => return Ok(proof),
             Step::Inconclusive(reason) => return Err(reason),
         }

@@ -97,6 +97,8 @@ fn check_fields(requirement: &Requirement, payment: &Payment) -> Result<(), Prob
 
 /// Beyond what clients ask for, this is how far ahead `validBefore` may lie: a claim is remembered until then.
 const MOST_AHEAD_SECONDS: u64 = 86_400;
+/// The same of what is answered before it is settled: as long as it is valid, a wallet that has been emptied is asked again.
+const MOST_AHEAD_DEFERRED_SECONDS: u64 = 3_600;
 
 fn check_window(terms: &Terms, requirement: &Requirement, payment: &Payment, now: u64) -> Result<(), Problem> {
     let authorization = &payment.authorization;
@@ -105,7 +107,8 @@ fn check_window(terms: &Terms, requirement: &Requirement, payment: &Payment, now
         Settle::Before => 0,
     };
     let needed = u64::from(origin.saturating_add(SETTLE_MARGIN_SECONDS));
-    let most = now.saturating_add(u64::from(requirement.max_timeout_seconds)).saturating_add(MOST_AHEAD_SECONDS);
+    let ahead = if terms.settle == Settle::Deferred { MOST_AHEAD_DEFERRED_SECONDS } else { MOST_AHEAD_SECONDS };
+    let most = now.saturating_add(u64::from(requirement.max_timeout_seconds)).saturating_add(ahead);
     if authorization.valid_before <= U256::from(now) {
         return Err(Code::AuthorizationExpired.into());
     }

@@ -170,6 +170,20 @@ fn the_signed_fields_are_held_against_the_route_not_against_the_echo() {
     }
 }
 
+#[test]
+fn what_is_settled_after_the_answer_may_not_be_valid_for_a_day() {
+    let deferred = json!({ "price": "$0.001", "settle": "deferred", "max_exposure": "$1" });
+    for (route, hours, expected) in [
+        (json!("$0.001"), 20, "charge Good"),
+        (deferred.clone(), 1, "charge Good"),
+        (deferred, 2, "authorization_valid_too_long?"),
+    ] {
+        let config = config(&[("ROUTES", json!({ "GET /paid/*": route }))]);
+        let facts = paying(&config, |a| a.valid_before = U256::from(NOW + hours * 3_600));
+        assert_eq!(outcome(&config, &facts), expected, "{hours}");
+    }
+}
+
 // Right when it was signed, wrong now: whoever answers must ask the books before it asks for money.
 #[test]
 fn a_payment_that_may_have_settled_is_a_doubt_and_garbage_is_not() {

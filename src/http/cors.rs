@@ -2,13 +2,20 @@
 
 use super::headers::{
     PAYMENT_REQUIRED, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, SIGN_IN_WITH_X, X_CREDITS_CHARGED, X_CREDITS_REMAINING,
-    X_PAYMENT, X_PAYMENT_RESPONSE,
+    X_EDGE402_SETTLEMENT, X_PAYMENT, X_PAYMENT_RESPONSE,
 };
 
 /// What a script may read of our answers: the payment headers, and all that a refusal's hint or a receipt refers to.
 #[must_use]
 pub fn exposed() -> String {
-    let ours = [PAYMENT_REQUIRED, PAYMENT_RESPONSE, X_PAYMENT_RESPONSE, X_CREDITS_CHARGED, X_CREDITS_REMAINING];
+    let ours = [
+        PAYMENT_REQUIRED,
+        PAYMENT_RESPONSE,
+        X_PAYMENT_RESPONSE,
+        X_CREDITS_CHARGED,
+        X_CREDITS_REMAINING,
+        X_EDGE402_SETTLEMENT,
+    ];
     let named = ["Retry-After", "Link", "Location", "Allow", "WWW-Authenticate", "Idempotent-Replayed"];
     ours.map(in_capitals).into_iter().chain(named.map(str::to_owned)).collect::<Vec<_>>().join(", ")
 }
@@ -79,8 +86,8 @@ mod tests {
 
     #[test]
     fn payment_headers_may_be_sent_and_read() {
-        let ours = "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, X-CREDITS-CHARGED, X-CREDITS-REMAINING, Retry-After, \
-                    Link, Location, Allow, WWW-Authenticate, Idempotent-Replayed";
+        let ours = "PAYMENT-REQUIRED, PAYMENT-RESPONSE, X-PAYMENT-RESPONSE, X-CREDITS-CHARGED, X-CREDITS-REMAINING, \
+                    X-EDGE402-SETTLEMENT, Retry-After, Link, Location, Allow, WWW-Authenticate, Idempotent-Replayed";
         assert_eq!(exposed(), ours);
         assert_eq!(exposed_with(Some("ETag")), format!("ETag, {ours}"));
         let allowed = allowed_headers(Some("x-payment, x-api-version, bad name\r\n"));

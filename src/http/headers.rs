@@ -23,6 +23,8 @@ pub const X_EDGE402_PAYER: &str = "x-edge402-payer";
 /// Tells the origin which payment pays for a call: the same for a call that is made once more because nobody heard its
 /// answer, so that it can tell the two from two calls. `network:payer:nonce`, in lower case.
 pub const X_EDGE402_PAYMENT: &str = "x-edge402-payment";
+/// Tells the buyer that its payment is settled after the answer: `pending`. There is no receipt yet.
+pub const X_EDGE402_SETTLEMENT: &str = "x-edge402-settlement";
 /// Proves to the origin that a request came through the gateway.
 pub const X_EDGE402_SECRET: &str = "x-edge402-secret";
 

@@ -212,6 +212,9 @@ pub enum Reply {
         reason: Option<String>,
         /// What is unpaid, where that is why.
         debt: Option<Box<Entry>>,
+        /// What is not settled yet, where that is why.
+        #[serde(default)]
+        exposure: Option<Exposure>,
     },
     /// What was looked for.
     Seen {
@@ -228,6 +231,15 @@ pub enum Reply {
         /// One authorization each, the latest claimed first.
         entries: Vec<Entry>,
     },
+}
+
+/// What a payer has had and what is not settled yet, under `deferred`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exposure {
+    /// In this token, in atomic units.
+    pub outstanding: String,
+    /// The most that may be, in atomic units.
+    pub most: String,
 }
 
 /// An authorization, as an operator sees it.

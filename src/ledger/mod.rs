@@ -2,7 +2,9 @@
 //! calls anybody: a Durable Object does, and does no more.
 
 pub mod authorization;
+pub mod bell;
 pub mod books;
+pub mod calls;
 pub mod messages;
 pub mod outcome;
 pub mod sql;

@@ -57,19 +57,29 @@ pub const CLOCK_SECONDS: u64 = 60;
 /// For how long after that the chain is asked, if it does not answer, in seconds.
 pub const PROVE_SECONDS: u64 = 86_400;
 /// The longest wait between two tries, in seconds.
-const LONGEST_WAIT: u64 = 60;
+const LONGEST_WAIT: u64 = 3_600;
 
-/// Seconds until the next try after so many: 2, 4, 8, … a minute, or what the facilitator asks for if that is longer.
+/// How long the chain is left alone where it could not be asked and nothing can land any more, in seconds.
+const CHAIN_WAIT: u64 = 600;
+/// So long before an authorization expires a debt is tried for the last time, in seconds.
+const LAST_TRY_SECONDS: u64 = 10;
+
+/// Seconds until the next try after so many: 2, 4, 8, … an hour, or what the facilitator asks for if that is longer.
 #[must_use]
 pub fn wait(tries: u64, asked_for: Option<u64>) -> u64 {
-    let exponent = u32::try_from(tries).unwrap_or(u32::MAX).clamp(1, 6);
+    let exponent = u32::try_from(tries).unwrap_or(u32::MAX).clamp(1, 12);
     2_u64.saturating_pow(exponent).min(LONGEST_WAIT).max(asked_for.unwrap_or_default().min(600))
 }
 
 /// What the answer to an attempt means. `provable`: the chain can be asked, so nobody's word is taken for "used".
 #[must_use]
 pub fn after_attempt(open: &Open, outcome: &Outcome, provable: bool, now: u64) -> Event {
-    let again = |asked_for: Option<u64>| now.saturating_add(wait(open.tries, asked_for));
+    // What ends by itself is looked at when it does.
+    let over = open.valid_before.saturating_add(CLOCK_SECONDS).saturating_add(1);
+    let again = |asked_for: Option<u64>| {
+        let at = now.saturating_add(wait(open.tries, asked_for));
+        if now < over { at.min(over) } else { at }
+    };
     match outcome {
         Outcome::Settled(transaction) => {
             Event::Settled(Movement { transaction: Some(transaction.clone()), evidence: Evidence::Told })
@@ -77,7 +87,8 @@ pub fn after_attempt(open: &Open, outcome: &Outcome, provable: bool, now: u64) -
         Outcome::Refused(reason) if !open.lost || stays_definite(reason) => {
             if open.answered {
                 // While it is valid, funds may come.
-                let again_at = Some(again(None)).filter(|at| *at < open.valid_before && !stays_definite(reason));
+                let last = open.valid_before.saturating_sub(LAST_TRY_SECONDS);
+                let again_at = Some(again(None).min(last)).filter(|at| *at > now && !stays_definite(reason));
                 Event::Fail { reason: reason.clone(), again_at }
             } else {
                 Event::Refused { reason: reason.clone() }
@@ -157,7 +168,7 @@ pub fn after_look(open: &Open, shown: Shown, provable: bool, now: u64) -> Step {
         // Attempts that were all refused before anything was broadcast: nothing can have landed.
         _ if !open.lost && (open.answered || !provable) => unpaid("expired without having settled".to_owned()),
         _ if provable && now <= open.valid_before.saturating_add(CLOCK_SECONDS).saturating_add(PROVE_SECONDS) => {
-            Step::Wait(now.saturating_add(LONGEST_WAIT.saturating_mul(10)))
+            Step::Wait(now.saturating_add(CHAIN_WAIT))
         }
         _ => Step::Record(Event::Lapse),
     }
@@ -267,8 +278,21 @@ mod tests {
     }
 
     #[test]
-    fn waits_grow_to_a_minute_and_heed_the_facilitator() {
-        assert_eq!([1, 2, 3, 5, 6, 60].map(|tries| wait(tries, None)), [2, 4, 8, 32, 60, 60]);
-        assert_eq!((wait(1, Some(30)), wait(6, Some(3)), wait(1, Some(100_000))), (30, 60, 600));
+    fn waits_grow_to_an_hour_and_heed_the_facilitator() {
+        assert_eq!([1, 2, 3, 6, 11, 12, 60].map(|tries| wait(tries, None)), [2, 4, 8, 64, 2_048, 3_600, 3_600]);
+        assert_eq!((wait(1, Some(30)), wait(6, Some(3)), wait(1, Some(100_000))), (30, 64, 600));
+    }
+
+    #[test]
+    fn no_wait_outlasts_the_authorization() {
+        let late = Open { tries: 20, ..open() };
+        assert!(matches!(
+            after_attempt(&late, &unknown("silence"), false, 900),
+            Event::LostTrack { again_at: 1_061, .. }
+        ));
+        let due = Open { state: State::Settling, answered: true, lost: false, ..late };
+        for (now, again_at) in [(900, Some(990)), (990, None)] {
+            assert_eq!(after_attempt(&due, &refused(POOR), false, now), Event::Fail { reason: POOR.into(), again_at });
+        }
     }
 }

@@ -9,7 +9,7 @@ import {
 } from './helpers.mjs';
 import { callsOf, entryOf, gate, planned, SECRETS } from './points.mjs';
 import { payV2 } from './stack/client.mjs';
-import { stopEverything } from './stack/processes.mjs';
+import { sleep, stopEverything } from './stack/processes.mjs';
 import { startWorker } from './stack/worker.mjs';
 
 const stack = await startStack();
@@ -250,9 +250,11 @@ test('a wallet that was emptied after it was looked at is served no more, until 
 
 test('a debtor is refused while its settlement is being tried again', async () => {
   const { buyer, payment } = await overdraw();
-  const held = holdSettlements(payment);
-  const tries = callsOf(proxy, payment, '/settle').length;
-  await until('the next try under way', () => callsOf(proxy, payment, '/settle').length > tries);
+  // What was refused before is looked at before it is sent again.
+  const held = gate();
+  plans.set(payment, async () => void await held.opened);
+  const tries = callsOf(proxy, payment).length;
+  await until('the next try under way', () => callsOf(proxy, payment).length > tries);
   await chain.mint(buyer.address, PRICE);
   const next = await pay(buyer);
   const before = origin.calls.length;
@@ -275,15 +277,19 @@ test('nothing is forgotten when the Worker dies right after answering', async ()
       return { buyer, payment, request: prepare(dying.url, PATH, { headers: payment.v2 }) };
     }));
     await Promise.all(those.map(({ request }) => request.ready));
+    // It collects at once: nothing gets through for as long as it lives.
+    let alive = true;
+    for (const { payment } of those) plans.set(payment, (path) => (path === '/settle' && alive ? { reset: true } : undefined));
     for (const { request } of those) request.release();
     await Promise.any(those.map(({ request }) => request.response));
     await dying.kill();
+    alive = false;
     for (const one of those) one.heard = await one.request.response.catch(() => undefined);
     assert.ok(those.some(({ heard }) => heard), 'nobody was answered');
-    for (const { payment, heard } of those) {
+    for (const { buyer, heard } of those) {
       if (!heard) continue;
       assertServed(heard);
-      assert.equal(callsOf(proxy, payment, '/settle').length, 0, 'it was collected before the Worker died');
+      assert.deepEqual(await transfersOf(buyer), [], 'it was collected before the Worker died');
     }
     dying = await startWorker({ ...mortal, persist: persistPath });
     all.push(...those);
@@ -426,4 +432,27 @@ describe('a debt', () => {
       `/api/debts/8453/${stranger.address}/0x${'ab'.repeat(32)}`,
     ]) assert.equal((await ask(path)).status, 404);
   });
+});
+
+test('a call a second is served though no more than two may be unsettled, and says so', async () => {
+  const vars = { ...options.vars, ROUTES: { 'GET /weather/*': { ...deferred, max_exposure: '$0.002' } } };
+  const tight = await startWorker({ ...options, vars });
+  const buyer = await stack.buyer();
+  const payments = [];
+  for (let at = 0; at < 8; at++) {
+    const payment = await authorize(tight.url, PATH, buyer);
+    payments.push(payment);
+    const response = await ask(PATH, payment.v2, tight);
+    assertServed(response);
+    assert.equal(response.headers['x-edge402-settlement'], 'pending');
+    assert.match(response.headers['access-control-expose-headers'], /X-EDGE402-SETTLEMENT/);
+    await sleep(1000);
+  }
+  await until('all collected', async () => (await transfersOf(buyer)).length === payments.length);
+  const more = await Promise.all(Array.from({ length: 3 }, () => authorize(tight.url, PATH, buyer)));
+  const held = holdSettlements(...more);
+  for (const payment of more.slice(0, 2)) assertServed(await ask(PATH, payment.v2, tight));
+  const refused = assertRefused(await ask(PATH, more[2].v2, tight), 429, 'too_much_unsettled');
+  held.open();
+  assert.deepEqual([refused.outstanding, refused.maxExposure], ['2000', '2000']);
 });

@@ -143,7 +143,7 @@ export async function startScript() {
 }
 
 /** Of the hop, not of the answer; and what only a replay has. */
-const NOT_COMPARED = ['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'content-encoding', 'idempotent-replayed', 'payment-response'];
+const NOT_COMPARED = ['connection', 'keep-alive', 'transfer-encoding', 'content-length', 'content-encoding', 'idempotent-replayed', 'payment-response', 'x-edge402-settlement'];
 const compared = ({ headers }) => Object.fromEntries(Object.entries(headers).filter(([name]) => !NOT_COMPARED.includes(name)));
 
 /** The very answer once more: its status, its headers, its bytes, its receipt. */

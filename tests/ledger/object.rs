@@ -2,8 +2,10 @@
 //! that answers commands in single turns, and an alarm whose awaits let commands in.
 
 use crate::world::{Call, FACILITATOR_SECONDS, Heard, World};
-use edge402::ledger::authorization::{Event, State};
+use edge402::ledger::authorization::{Denial, Event, State};
+use edge402::ledger::bell::Bell;
 use edge402::ledger::books::{Books, Outstanding};
+use edge402::ledger::calls::Calls;
 use edge402::ledger::messages::{Command, Kept, Key, Reply};
 use edge402::ledger::outcome::{
     CLOCK_SECONDS, Open, Shown, Step, after_attempt, after_attempt_elsewhere, after_look, asks_first, still_lost, wait,
@@ -11,17 +13,18 @@ use edge402::ledger::outcome::{
 use edge402::ledger::sql::{Row, Sql, Value};
 use edge402::x402::facilitator::{Outcome, Said, Verification};
 use edge402::x402::second_opinion::before_sending;
-use futures_util::future::join_all;
 use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Statement};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 /// As in `payer.rs`; fewer at once, so that a batch is full sometimes.
 const AT_ONCE: usize = 2;
-const ROUNDS: usize = 20;
 const SLACK_SECONDS: u64 = 30;
 
 /// The same engine as in a Durable Object.
@@ -85,7 +88,7 @@ pub struct Object {
     pub database: Rc<Database>,
     ready: Cell<bool>,
     /// What the instance remembers of it: gone with the instance.
-    alarm_at: Cell<Option<u64>>,
+    bell: Bell,
     /// What is stored.
     alarm: Cell<Option<u64>>,
     /// The alarm that is running, and when it was due.
@@ -97,7 +100,7 @@ impl Object {
         Self {
             database,
             ready: Cell::new(false),
-            alarm_at: Cell::new(None),
+            bell: Bell::default(),
             alarm: Cell::new(None),
             running: Cell::new(None),
         }
@@ -135,20 +138,30 @@ impl Object {
     /// least once. Returns the task that dies with it.
     pub fn restart(&self) -> Option<usize> {
         self.ready.set(false);
-        self.alarm_at.set(None);
+        self.bell.forget();
         let (task, due) = self.running.take()?;
         self.alarm.set(self.alarm.get().or(Some(due)));
         Some(task)
     }
 
-    fn wake_at(&self, at: u64, now: u64) {
-        if self.alarm_at.get().is_some_and(|set| set <= at) {
-            return;
+    /// `Payer::wake`.
+    fn wake(&self, due: Option<u64>, now: u64) {
+        match due {
+            _ if self.bell.is_unknown(now) => self.wake_at(self.books().next_alarm().unwrap(), now),
+            Some(at) => self.wake_at(Some(at), now),
+            None => {}
         }
-        if self.alarm.get().is_none_or(|set| set > at + 1) {
-            self.alarm.set(Some(now + at.saturating_sub(now) + 1));
+    }
+
+    fn wake_at(&self, at: Option<u64>, now: u64) {
+        if let Some(at) = at.filter(|at| !self.bell.covers(*at, now))
+            && let Some(at) = Bell::setting(self.alarm.get(), at, now)
+        {
+            self.alarm.set(Some(at));
         }
-        self.alarm_at.set(Some(at));
+        if at.is_none_or(|at| !self.bell.covers(at, now)) {
+            self.bell.is_set(at);
+        }
     }
 }
 
@@ -177,9 +190,10 @@ impl World {
             Command::List { nonce } => books.list(nonce.as_deref()).map(|entries| Reply::Listed { entries }),
         }
         .unwrap();
-        if let Some(at) = due_after(command, &reply) {
-            store.wake_at(at, now);
+        if matches!(reply, Reply::Denied { denial: Denial::Unknown, .. }) {
+            store.bell.forget();
         }
+        store.wake(due_after(command, &reply), now);
         self.model.borrow_mut().replied(self, object, command, &reply);
         reply
     }
@@ -197,7 +211,12 @@ fn due_after(command: &Command, reply: &Reply) -> Option<u64> {
     match (command, reply) {
         (Command::Claim(claim), Reply::Granted { .. }) => Some(claim.lease_until),
         (Command::Store { answer: Some(answer), .. }, Reply::Recorded { applied: true }) => Some(answer.until),
-        (Command::Record { kept: Some(Kept::Answer(answer)), event: Event::Answered(_), .. }, _) => Some(answer.until),
+        (Command::Record { kept: Some(kept), event: Event::Answered(_), .. }, Reply::Recorded { applied: true }) => {
+            Some(match kept {
+                Kept::Answer(answer) => answer.until,
+                Kept::Copying(until) => *until,
+            })
+        }
         (Command::Record { now, event, .. }, Reply::Recorded { applied: true }) => match event {
             Event::StartSettling { until, .. } => Some(*until),
             Event::LostTrack { again_at, .. } => Some(*again_at),
@@ -211,30 +230,48 @@ fn due_after(command: &Command, reply: &Reply) -> Option<u64> {
 /// `Payer::alarm`.
 pub async fn alarm(world: &Rc<World>, task: usize, object: usize) {
     let store = &world.objects[object];
-    store.alarm_at.set(None);
+    store.bell.forget();
     let books = store.books();
     books.sweep(world.now.get()).unwrap();
-    for _ in 0..ROUNDS {
-        let batch = take_up(world, object);
-        if batch.is_empty() {
+    let calls = Calls::of_an_alarm();
+    let mut under_way: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
+    loop {
+        let batch = take_up(world, object, &calls, AT_ONCE - under_way.len());
+        if !batch.is_empty() {
+            store.wake_at(books.next_alarm().unwrap(), world.now.get());
+        }
+        for outstanding in batch {
+            under_way.push(Box::pin(bring_on(world, task, object, &calls, outstanding)));
+        }
+        if under_way.is_empty() {
             break;
         }
-        if let Some(at) = books.next_alarm().unwrap() {
-            store.wake_at(at, world.now.get());
-        }
-        join_all(batch.iter().map(|outstanding| bring_on(world, task, object, outstanding))).await;
+        first(&mut under_way).await;
     }
-    store.alarm_at.set(None);
-    if let Some(at) = books.next_alarm().unwrap() {
-        store.wake_at(at, world.now.get());
-    }
+    store.bell.forget();
+    store.wake_at(books.next_alarm().unwrap(), world.now.get());
 }
 
-fn take_up(world: &World, object: usize) -> Vec<Outstanding> {
+/// The end of one of them. Whatever wakes the alarm has all of them looked at: the scheduler wakes nothing by name.
+async fn first(under_way: &mut Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) {
+    std::future::poll_fn(|context| {
+        let ended = under_way.iter_mut().position(|one| one.as_mut().poll(context).is_ready());
+        ended.map_or(Poll::Pending, |at| Poll::Ready(drop(under_way.remove(at))))
+    })
+    .await;
+}
+
+/// The most calls that it makes for one: few alarms suffice for few settlements, so these are reckoned dear.
+fn most_calls(world: &World) -> u32 {
+    Calls::most(world.rules.rpc, 8)
+}
+
+fn take_up(world: &World, object: usize, calls: &Calls, most: usize) -> Vec<Outstanding> {
     let (books, now) = (world.objects[object].books(), world.now.get());
     let mut batch = Vec::new();
-    while batch.len() < AT_ONCE
+    while batch.len() < most
         && let Some(mut outstanding) = books.outstanding(now).unwrap()
+        && calls.reserve(most_calls(world))
     {
         let (key, attempt) = (&outstanding.key, outstanding.attempt);
         let until = now + 4 * FACILITATOR_SECONDS + SLACK_SECONDS;
@@ -253,8 +290,9 @@ fn take_up(world: &World, object: usize) -> Vec<Outstanding> {
     batch
 }
 
-async fn bring_on(world: &Rc<World>, task: usize, object: usize, outstanding: &Outstanding) {
-    let (event, lost) = resolve(world, task, outstanding).await;
+async fn bring_on(world: &Rc<World>, task: usize, object: usize, calls: &Calls, outstanding: Outstanding) {
+    let (event, lost) = resolve(world, task, &outstanding).await;
+    calls.give_back(most_calls(world), most_calls(world) / 2);
     let recorded = world.record(object, &outstanding.key, outstanding.attempt, &event);
     if !recorded && matches!(event, Event::Settled(_)) {
         let again_at = world.now.get() + wait(outstanding.open.tries, None);

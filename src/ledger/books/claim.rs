@@ -1,18 +1,18 @@
 //! Who may have an authorization, and what for.
 
-use super::{Books, Found, KEEP_SECONDS, MAY_RUN, NEVER, listed};
+use super::{Books, Found, MAY_RUN, listed};
 use crate::ledger::authorization::{
-    Denial, EXPOSED, FREE, FREE_AFTER_LEASE, IDENTIFIER_FREE, State, denial, forbids_challenge, may_claim_again,
+    Denial, EXPOSED, FREE, FREE_AFTER_LEASE, IDENTIFIER_FREE, denial, forbids_challenge, may_claim_again,
     may_serve_owed,
 };
-use crate::ledger::messages::{Claim, Entry, Identified, Key, Mode, Reply, Right, StoredAnswer};
+use crate::ledger::messages::{Claim, Entry, Exposure, Identified, Key, Mode, Reply, Right, StoredAnswer};
 use crate::ledger::sql::{Sql, Value};
 
 /// An id belongs to the payment and the request that it came with first, as long as money may have moved by them.
-fn identifier_taken() -> String {
+fn identifier_taken(id: &str, fingerprint: &str) -> String {
     format!(
-        "EXISTS (SELECT 1 FROM identifiers AS i JOIN authorizations AS a ON a.asset = i.asset AND a.nonce = i.nonce
-                 WHERE i.id = ?13 AND a.state NOT IN ({}) AND NOT (i.asset = ?1 AND i.nonce = ?2 AND i.fingerprint = ?14))",
+        "EXISTS (SELECT 1 FROM authorizations AS i WHERE i.identifier = {id} AND i.state NOT IN ({})
+                 AND NOT (i.asset = ?1 AND i.nonce = ?2 AND coalesce(i.fingerprint, {fingerprint}) = {fingerprint}))",
         listed(&IDENTIFIER_FREE)
     )
 }
@@ -21,13 +21,13 @@ fn identifier_taken() -> String {
 fn exposure() -> String {
     format!(
         "(SELECT coalesce(sum(CAST(value AS INTEGER)), 0) FROM authorizations
-          WHERE mode = 'deferred' AND asset = ?1 AND nonce <> ?2 AND state IN ({}))",
+          WHERE live = 1 AND mode = 'deferred' AND asset = ?1 AND nonce <> ?2 AND state IN ({}))",
         listed(&EXPOSED)
     )
 }
 
 /// What has failed after its answer, also while it is being tried again.
-const IN_DEBT: &str = "(state = 'failed' OR (state = 'settling' AND answered = 1 AND reason IS NOT NULL))";
+const IN_DEBT: &str = "live = 1 AND (state = 'failed' OR (state = 'settling' AND answered = 1 AND reason IS NOT NULL))";
 
 /// Claims, in one statement: an insert that on conflict takes over only a row that may be claimed again, and that inserts
 /// nothing where a debt, the exposure or another payment's id forbids it.
@@ -38,22 +38,23 @@ fn statement() -> String {
     format!(
         "INSERT INTO authorizations (asset, nonce, binding, state, attempt, lease_until, valid_before, value, facilitator,
              settle_request, claimed_at, changed_at, mode, network, payer, pay_to, lost, again_at, identifier,
-             purchase, guarded, content)
-         SELECT ?1, ?2, ?3, 'claimed', 1, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?15, ?16, ?17, 0, NULL, ?13, ?18, ?19, ?20
+             purchase, guarded, content, fingerprint, live)
+         SELECT ?1, ?2, ?3, 'claimed', 1, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?15, ?16, ?17, 0, NULL, ?13, ?18, ?19, ?20, ?14, 1
          WHERE NOT {taken}
              AND (?10 = 'debt' OR NOT EXISTS (SELECT 1 FROM authorizations WHERE {IN_DEBT}))
              AND (?10 <> 'deferred' OR {exposure} + CAST(?6 AS INTEGER) <= CAST(?11 AS INTEGER))
              AND ?12 = 0
          ON CONFLICT (asset, nonce) DO UPDATE SET
-             state = 'claimed', attempt = attempt + 1, lease_until = excluded.lease_until, mode = excluded.mode,
+             state = 'claimed', live = 1, attempt = attempt + 1, lease_until = excluded.lease_until, mode = excluded.mode,
              value = excluded.value, facilitator = excluded.facilitator, settle_request = excluded.settle_request,
              valid_before = excluded.valid_before, pay_to = excluded.pay_to, reason = NULL, identifier = excluded.identifier,
-             purchase = excluded.purchase, guarded = excluded.guarded, content = excluded.content,
-             binding = excluded.binding, led_to = NULL, claimed_at = excluded.claimed_at, changed_at = excluded.changed_at
+             fingerprint = excluded.fingerprint, purchase = excluded.purchase, guarded = excluded.guarded,
+             content = excluded.content, binding = excluded.binding, led_to = NULL,
+             claimed_at = excluded.claimed_at, changed_at = excluded.changed_at
          WHERE (binding = excluded.binding OR led_to = excluded.binding) AND {MAY_RUN}
              AND (state = '{free}' OR (state = '{leased}' AND lease_until <= excluded.claimed_at))
          RETURNING attempt",
-        taken = identifier_taken(),
+        taken = identifier_taken("?13", "?14"),
         exposure = exposure(),
         free = FREE.as_str(),
         leased = FREE_AFTER_LEASE.as_str(),
@@ -67,14 +68,12 @@ impl<S: Sql> Books<'_, S> {
     /// The database's; nothing is granted then.
     pub fn claim(&self, claim: &Claim) -> Result<Reply, S::Error> {
         if let Some(attempt) = self.insert(claim)? {
-            self.note_identifier(claim)?;
             return Ok(Reply::Granted { attempt, right: Right::Sell });
         }
         let found = self.found(&claim.key, &claim.binding)?;
         if let Some(movement) = found.as_ref().and_then(|found| found.movement.clone())
             && let Some(attempt) = self.take_owed(claim)?
         {
-            self.note_identifier(claim)?;
             return Ok(Reply::Granted { attempt, right: Right::ServeOwed(movement) });
         }
         self.words(claim, found)
@@ -111,26 +110,6 @@ impl<S: Sql> Books<'_, S> {
         Ok(attempt(&self.sql.run(&statement(), &values)?))
     }
 
-    /// In the same turn as the claim that it belongs to.
-    fn note_identifier(&self, claim: &Claim) -> Result<(), S::Error> {
-        let Some(identified) = &claim.identified else { return Ok(()) };
-        // Of a payment, only its latest claim's: an earlier one came to nothing.
-        self.sql.run(
-            "INSERT INTO identifiers (id, fingerprint, asset, nonce, until) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (id) DO UPDATE SET fingerprint = excluded.fingerprint, asset = excluded.asset,
-                 nonce = excluded.nonce, until = excluded.until",
-            &[
-                identified.id.as_str().into(),
-                identified.fingerprint.as_str().into(),
-                claim.key.asset.as_str().into(),
-                claim.key.nonce.as_str().into(),
-                // A key is said again for as long as there is an account.
-                if claim.purchase.is_some() { NEVER } else { claim.valid_before.saturating_add(KEEP_SECONDS) }.into(),
-            ],
-        )?;
-        Ok(())
-    }
-
     /// What settled without an answer is served once, to the one who gets the lease. `may_serve_owed` says the same. Where it
     /// was paid under an identifier, that is shown again: payment and signature are on chain for everybody to copy. And only
     /// for the body that it was claimed with: else one payment would run a call once for each body, whoever saw to it that
@@ -138,14 +117,18 @@ impl<S: Sql> Books<'_, S> {
     fn take_owed(&self, claim: &Claim) -> Result<Option<u32>, S::Error> {
         let (id, fingerprint) = id_of(claim.identified.as_ref());
         let rows = self.sql.run(
-            &format!("UPDATE authorizations SET attempt = attempt + 1, lease_until = ?4, changed_at = ?5, runs = runs + 1,
-                 identifier = coalesce(identifier, ?6), content = coalesce(content, ?8), binding = ?3, led_to = NULL
-             WHERE asset = ?1 AND nonce = ?2 AND (binding = ?3 OR led_to = ?3) AND state = 'settled' AND answered = 0 AND lease_until <= ?5
+            &format!(
+                "UPDATE authorizations SET attempt = attempt + 1, lease_until = ?4, changed_at = ?5, runs = runs + 1,
+                 identifier = coalesce(identifier, ?6), fingerprint = coalesce(fingerprint, ?7),
+                 content = coalesce(content, ?8), binding = ?3, led_to = NULL
+             WHERE asset = ?1 AND nonce = ?2 AND (binding = ?3 OR led_to = ?3) AND state = 'settled' AND answered = 0
+                 AND lease_until <= ?5
                  AND (identifier = ?6 OR (identifier IS NULL AND guarded = 0))
                  AND (content IS NULL OR content = ?8) AND {MAY_RUN}
-                 AND NOT EXISTS (SELECT 1 FROM identifiers
-                                 WHERE id = ?6 AND NOT (asset = ?1 AND nonce = ?2 AND fingerprint = ?7))
-             RETURNING attempt"),
+                 AND NOT {taken}
+             RETURNING attempt",
+                taken = identifier_taken("?6", "?7")
+            ),
             &[
                 claim.key.asset.as_str().into(),
                 claim.key.nonce.as_str().into(),
@@ -164,7 +147,7 @@ impl<S: Sql> Books<'_, S> {
     fn words(&self, claim: &Claim, found: Option<Found>) -> Result<Reply, S::Error> {
         let denied = |denial: Denial, found: Option<Found>, debt: Option<Entry>| {
             let reason = found.and_then(|found| found.reason);
-            Reply::Denied { denial, reason, debt: debt.map(Box::new) }
+            Reply::Denied { denial, reason, debt: debt.map(Box::new), exposure: None }
         };
         if let Some(identified) = &claim.identified {
             match self.identifier(identified, &claim.key)? {
@@ -196,14 +179,25 @@ impl<S: Sql> Books<'_, S> {
                 Ok(denied(Denial::Refused, Some(found), None))
             }
             Some(found) if !may_claim_again(&found.standing, claim.now) => {
-                Ok(denied(denial(&found.standing, claim.now), Some(found), None))
+                let why = denial(&found.standing, claim.now);
+                if why == Denial::Unknown {
+                    self.hurry(&claim.key, claim.now)?;
+                }
+                Ok(denied(why, Some(found), None))
             }
             found => {
                 let debt = self.debt()?;
                 let why = if debt.is_some() && claim.mode != Mode::Debt { Denial::InDebt } else { Denial::Exposed };
                 // Only what is owed was asked for, and nothing is: the caller has its own reason to refuse.
                 let why = if claim.only_what_is_owed { Denial::Refused } else { why };
-                Ok(denied(why, found, debt))
+                let mut reply = denied(why, found, debt);
+                if let (Mode::Deferred { max_exposure }, Reply::Denied { denial: Denial::Exposed, exposure, .. }) =
+                    (&claim.mode, &mut reply)
+                {
+                    let outstanding = self.outstanding_in(&claim.key)?;
+                    *exposure = Some(Exposure { outstanding, most: max_exposure.clone() });
+                }
+                Ok(reply)
             }
         }
     }
@@ -224,6 +218,12 @@ impl<S: Sql> Books<'_, S> {
         Ok(Reply::Seen { denial: known.or_else(|| taken.then_some(Denial::IdentifierTaken)) })
     }
 
+    fn outstanding_in(&self, key: &Key) -> Result<String, S::Error> {
+        let values = [key.asset.as_str().into(), key.nonce.as_str().into()];
+        let rows = self.sql.run(&format!("SELECT CAST({} AS TEXT)", exposure()), &values)?;
+        Ok(rows.first().map(|row| row.text(0)).unwrap_or_default())
+    }
+
     fn debt(&self) -> Result<Option<Entry>, S::Error> {
         let rows = self
             .sql
@@ -234,25 +234,29 @@ impl<S: Sql> Books<'_, S> {
 
     fn identifier(&self, identified: &Identified, key: &Key) -> Result<Identifier, S::Error> {
         let rows = self.sql.run(
-            "SELECT i.asset, i.nonce, i.fingerprint, a.state FROM identifiers AS i
-             LEFT JOIN authorizations AS a ON a.asset = i.asset AND a.nonce = i.nonce WHERE i.id = ?1",
-            &[identified.id.as_str().into()],
+            &format!(
+                "SELECT {taken}, EXISTS (SELECT 1 FROM authorizations
+                     WHERE asset = ?1 AND nonce = ?2 AND identifier = ?3 AND fingerprint = ?4)",
+                taken = identifier_taken("?3", "?4")
+            ),
+            &[
+                key.asset.as_str().into(),
+                key.nonce.as_str().into(),
+                identified.id.as_str().into(),
+                identified.fingerprint.as_str().into(),
+            ],
         )?;
         Ok(match rows.first() {
-            None => Identifier::New,
-            Some(row)
-                if row.text(0) == key.asset && row.text(1) == key.nonce && row.text(2) == identified.fingerprint =>
-            {
-                Identifier::Ours
-            }
-            Some(row) if State::from_stored(&row.text(3)).is_none_or(|state| IDENTIFIER_FREE.contains(&state)) => {
-                Identifier::New
-            }
-            Some(_) => Identifier::Taken,
+            Some(row) if row.number(0) != 0 => Identifier::Taken,
+            Some(row) if row.number(1) != 0 => Identifier::Ours,
+            _ => Identifier::New,
         })
     }
 
     fn answer(&self, key: &Key, now: u64) -> Result<Option<StoredAnswer>, S::Error> {
+        if !self.has_answers()? {
+            return Ok(None);
+        }
         let rows = self.sql.run(
             "SELECT status, headers, body, until FROM answers WHERE asset = ?1 AND nonce = ?2 AND until > ?3",
             &[key.asset.as_str().into(), key.nonce.as_str().into(), now.into()],

@@ -8,13 +8,24 @@ use crate::ledger::sql::Sql;
 /// A payer's latest; more would be a download, not an answer.
 const MOST: u64 = 1_000;
 
+/// The tokens that a payer has paid in, one step of the key each.
+const ASSETS: &str = "WITH RECURSIVE assets (asset) AS (
+        SELECT min(asset) FROM authorizations
+        UNION ALL SELECT (SELECT min(a.asset) FROM authorizations AS a WHERE a.asset > assets.asset) FROM assets
+            WHERE assets.asset IS NOT NULL)
+    SELECT asset FROM assets WHERE asset IS NOT NULL";
+
 impl<S: Sql> Books<'_, S> {
     /// Authorizations, the latest claimed first: what failed and what is open before all else.
     ///
     /// # Errors
     /// The database's.
     pub fn list(&self, nonce: Option<&str>) -> Result<Vec<Entry>, S::Error> {
-        self.entries("?1 IS NULL OR nonce = ?1", nonce)
+        match nonce {
+            None => self.entries("?1 IS NULL", None),
+            // The key begins with the token: each token is asked about by itself, or this would look at every row.
+            Some(nonce) => self.entries(&format!("asset IN ({ASSETS}) AND nonce = ?1"), Some(nonce)),
+        }
     }
 
     /// Purchases that are settled and were never answered: whoever proves to be the payer has them.
@@ -22,7 +33,7 @@ impl<S: Sql> Books<'_, S> {
     /// # Errors
     /// The database's.
     pub fn owed_purchases(&self) -> Result<Vec<Entry>, S::Error> {
-        self.entries("?1 IS NULL AND purchase IS NOT NULL AND state = 'settled' AND answered = 0", None)
+        self.entries("?1 IS NULL AND live = 1 AND purchase IS NOT NULL AND state = 'settled' AND answered = 0", None)
     }
 
     fn entries(&self, which: &str, nonce: Option<&str>) -> Result<Vec<Entry>, S::Error> {

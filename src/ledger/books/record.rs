@@ -1,6 +1,7 @@
 //! What became of an authorization.
 
-use super::{Books, KEEP_SECONDS, listed};
+use super::schema::ANSWERS;
+use super::{Books, listed};
 use crate::ledger::authorization::{Event, Evidence, Rule, State};
 use crate::ledger::messages::{Kept, Key, StoredAnswer};
 use crate::ledger::sql::{Sql, Value};
@@ -73,6 +74,26 @@ const IN_VAIN: &str = "the API's answers to it could not be passed on; nothing w
 /// What is settled by whom is of no use any more; it is the largest thing in a row.
 const OVER: [State; 5] = [State::Settled, State::Refused, State::Spent, State::Lapsed, State::MadeGood];
 
+/// How an event changes whether anything is still to be done; most do not.
+const fn live(event: &Event) -> &'static str {
+    match event {
+        Event::Answered(_) | Event::MakeGood { .. } => ", live = NULL",
+        Event::Settled(_) => ", live = CASE WHEN answered = 1 THEN NULL ELSE 1 END",
+        Event::Lapse => ", live = CASE WHEN mode = 'deferred' THEN 1 END",
+        Event::StillOwed | Event::NothingRan => ", live = 1",
+        // Its identifier stood for the first request. The payment keeps it, and a buyer who shows it may follow.
+        Event::OwedThere { .. } => ", live = 1, fingerprint = NULL",
+        Event::Refused { .. }
+        | Event::FoundSpent { .. }
+        | Event::Release
+        | Event::RanInVain
+        | Event::LedOn { .. }
+        | Event::NeverSent
+        | Event::TakeBack => ", live = 2",
+        _ => "",
+    }
+}
+
 impl<S: Sql> Books<'_, S> {
     /// Applies an event by its rule, in one conditional statement; whether it changed anything.
     ///
@@ -103,7 +124,7 @@ impl<S: Sql> Books<'_, S> {
                  reason = coalesce(?7, reason), answered = CASE WHEN {unanswered} THEN 0 ELSE answered OR ?8 END, attempt = attempt + {stale}, runs = {runs}, lost = lost OR ?9, tries = tries + ?10,
                  lease_until = coalesce(?11, lease_until), again_at = CASE WHEN ?13 THEN again_at ELSE ?12 END, facilitator = coalesce(?14, facilitator), reserved_by = coalesce(?15, reserved_by),
                  led_to = coalesce(?16, led_to),
-                 settle_request = CASE WHEN {to} IN ({over}) THEN '' ELSE settle_request END
+                 settle_request = CASE WHEN {to} IN ({over}) THEN '' ELSE settle_request END{live}
              WHERE asset = ?1 AND nonce = ?2 AND (attempt = ?3 OR {any_attempt}) AND state IN ({from}){answered}{lease}{owner}
                  AND (?6 IS NULL OR ?6 <> 'told' OR ?5 IS NULL OR NOT EXISTS (SELECT 1 FROM authorizations AS other
                      WHERE other.transaction_hash = ?5 AND other.evidence IS NOT NULL
@@ -114,6 +135,7 @@ impl<S: Sql> Books<'_, S> {
             // What the same Worker said before and arrives only now is stale from here on.
             stale = u8::from(not_heard),
             unanswered = u8::from(not_heard),
+            live = live(event),
             runs = match event {
                 Event::Paid { .. } | Event::RanInVain => "runs + 1",
                 Event::NothingRan => "max(runs - 1, 0)",
@@ -148,15 +170,7 @@ impl<S: Sql> Books<'_, S> {
             note.reserved_by.into(),
             note.led_to.into(),
         ];
-        let applied = !self.sql.run(&statement, &values)?.is_empty();
-        if applied && matches!(event, Event::OwedThere { .. }) {
-            // It stood for the first request. The payment keeps it, and whoever shows it may follow.
-            self.sql.run(
-                "DELETE FROM identifiers WHERE asset = ?1 AND nonce = ?2",
-                &[key.asset.as_str().into(), key.nonce.as_str().into()],
-            )?;
-        }
-        Ok(applied)
+        Ok(!self.sql.run(&statement, &values)?.is_empty())
     }
 
     /// Notes one more try of what stays where it stands, and when to look again if nothing more is heard of it: then it is
@@ -168,6 +182,17 @@ impl<S: Sql> Books<'_, S> {
         self.sql.run(
             "UPDATE authorizations SET tries = tries + 1, again_at = ?3, lost = 1 WHERE asset = ?1 AND nonce = ?2 AND state = 'unknown'",
             &[key.asset.as_str().into(), key.nonce.as_str().into(), again_at.into()],
+        )?;
+        Ok(())
+    }
+
+    /// A buyer waits for what is to be tried only much later: it is tried now, once a minute at the most. What is being tried
+    /// is left alone: the next try of that is nearer.
+    pub(super) fn hurry(&self, key: &Key, now: u64) -> Result<(), S::Error> {
+        self.sql.run(
+            "UPDATE authorizations SET again_at = ?3 WHERE asset = ?1 AND nonce = ?2 AND state = 'unknown'
+                 AND again_at > ?3 + 600 AND changed_at + 60 <= ?3",
+            &[key.asset.as_str().into(), key.nonce.as_str().into(), now.into()],
         )?;
         Ok(())
     }
@@ -205,6 +230,9 @@ impl<S: Sql> Books<'_, S> {
     /// # Errors
     /// The database's.
     pub fn give_up_copy(&self, key: &Key) -> Result<bool, S::Error> {
+        if !self.has_answers()? {
+            return Ok(false);
+        }
         let given_up = self.sql.run(
             "DELETE FROM answers WHERE asset = ?1 AND nonce = ?2 AND status = 0 RETURNING until",
             &[key.asset.as_str().into(), key.nonce.as_str().into()],
@@ -218,6 +246,7 @@ impl<S: Sql> Books<'_, S> {
     /// The database's.
     pub fn store(&self, key: &Key, answer: &StoredAnswer) -> Result<bool, S::Error> {
         let headers = serde_json::to_string(&answer.headers).unwrap_or_default();
+        self.sql.run(ANSWERS, &[])?;
         let stored = self.sql.run(
             "INSERT INTO answers (asset, nonce, status, headers, body, until)
              SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM authorizations
@@ -233,10 +262,6 @@ impl<S: Sql> Books<'_, S> {
                 answer.body.as_str().into(),
                 answer.until.into(),
             ],
-        )?;
-        self.sql.run(
-            "UPDATE identifiers SET until = max(until, ?3) WHERE asset = ?1 AND nonce = ?2",
-            &[key.asset.as_str().into(), key.nonce.as_str().into(), answer.until.saturating_add(KEEP_SECONDS).into()],
         )?;
         Ok(!stored.is_empty())
     }

@@ -5,6 +5,9 @@ use crate::ledger::authorization::{Denial, Event};
 use crate::ledger::messages::{Claim, Identified, Kept, Mode, Purchase, Reply, Right, StoredAnswer};
 use rusqlite::Connection;
 
+mod cost;
+mod debtor;
+mod earlier;
 mod owed;
 
 fn database() -> Connection {
@@ -299,33 +302,9 @@ fn the_alarm_finds_what_is_open_and_forgets_what_is_over() {
         );
     }
     assert!(books.conclude(&key(1), 1, 261, &Event::Refused { reason: "no".into() }).unwrap());
-    assert_eq!((books.outstanding(9_999).unwrap(), books.next_alarm().unwrap()), (None, Some(400 + KEEP_SECONDS)));
-    books.sweep(400 + KEEP_SECONDS).unwrap();
+    assert_eq!((books.outstanding(9_999).unwrap(), books.next_alarm().unwrap()), (None, Some(261 + KEEP_SECONDS)));
+    books.sweep(261 + KEEP_SECONDS).unwrap();
     assert_eq!((books.next_alarm().unwrap(), books.list(None).unwrap()), (None, Vec::new()));
-}
-
-#[test]
-fn books_of_an_earlier_version_are_opened_and_carried_on() {
-    let database = Connection::open_in_memory().unwrap();
-    assert!(!Books::exist(&database).unwrap());
-    database.run(TABLES[0], &[]).unwrap();
-    assert!(Books::exist(&database).unwrap());
-    for (nonce, state, answered) in [(1, "unknown", 0), (2, "settled", 0), (3, "settled", 1)] {
-        database
-            .run(
-                &format!(
-                    "INSERT INTO authorizations VALUES ('0xA', '0x0{nonce}', 'GET /a', '{state}', 1, 140, 400, '1000',
-                     'https://f', '{{}}', '0xT', NULL, {answered}, 100, 100)"
-                ),
-                &[],
-            )
-            .unwrap();
-    }
-    let books = Books::open(&database).unwrap();
-    Books::open(&database).unwrap();
-    assert_eq!(books.outstanding(1_000).unwrap().map(|open| (open.key, open.open.lost)), Some((key(1), true)));
-    assert_eq!(books.claim(&claim(2, 200)).unwrap(), Reply::Granted { attempt: 2, right: Right::ServeOwed(moved()) });
-    assert_eq!(denied(books.claim(&claim(3, 200)).unwrap()), Denial::Used);
 }
 
 #[test]
