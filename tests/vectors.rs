@@ -86,7 +86,12 @@ impl Drop for Telling {
 }
 
 #[cfg(not(target_family = "wasm"))]
-fn telling(_: &str) {}
+struct Telling;
+
+#[cfg(not(target_family = "wasm"))]
+const fn telling(_: &str) -> Telling {
+    Telling
+}
 
 #[test]
 fn typed_data_hashes_as_viem_hashes_it() {
