@@ -39,6 +39,7 @@ const ANSWERS = {
   binary: [200, 'application/octet-stream', BINARY],
   empty: [200, 'text/plain', ''],
   latin: [200, 'text/plain; charset=iso-8859-1', Buffer.from('caf\xe9 celsius', 'latin1')],
+  // To other terms: a redirect to the same ones is not charged.
   moved: [302, 'text/plain', ''],
   missing: [404, 'application/json', '{"error":"no such city"}'],
 };
@@ -49,7 +50,7 @@ const api = await serve(async (request, response) => {
   served.push({ url: request.url, headers: request.headers });
   await gate?.(request.url);
   const [status, type, body] = ANSWERS[pathname.split('/').at(-1)] ?? [200, 'application/json', '{"city":"lisbon","celsius":21}'];
-  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body), ...(status === 302 && { location: '/weather/lisbon' }) });
+  response.writeHead(status, { 'content-type': type, 'content-length': Buffer.byteLength(body), ...(status === 302 && { location: '/before/lisbon' }) });
   response.end(body);
 });
 const vars = (more) => stack.vars({

@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url';
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const REMEMBERED = join(process.env.CARGO_TARGET_DIR ?? join(HERE, '../../target'), 'e2e-seconds.json');
-// More than can compute: over half of its time a file waits, for an alarm, a time-out or a block of the chain.
-const atOnce = Number(process.env.TEST_FILES_AT_ONCE) || availableParallelism() + 2;
+// No more than can compute: several tests give a facilitator six seconds, and more files at once take those away from it.
+const atOnce = Number(process.env.TEST_FILES_AT_ONCE) || availableParallelism();
 
 const given = process.argv.slice(2);
 const files = given.length ? given : readdirSync(HERE).filter((name) => name.endsWith('.test.mjs')).map((name) => join(HERE, name));
