@@ -1,6 +1,6 @@
 //! The scripts that build edge402, where a mistake would show on another machine or at another time only.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing)]
 #![cfg(unix)]
 
 use std::fs;

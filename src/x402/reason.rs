@@ -3,7 +3,7 @@
 //! Reasons are open strings: the standard lists some, each implementation has its own, and some put an exception's text
 //! there. So a reason is read by its *family*, whatever its spelling, and a family alone never proves that no money moved:
 //! that takes a word from a list that facilitators give only before they broadcast ([`is_definite`]), or `/verify`
-//! ([`super::facilitator::Denied`]).
+//! ([`super::second_opinion::Denied`]).
 
 use serde_json::{Map, Value};
 

@@ -256,7 +256,9 @@ pub async fn alarm(world: &Rc<World>, task: usize, object: usize) {
 async fn first(under_way: &mut Vec<Pin<Box<dyn Future<Output = ()> + '_>>>) {
     std::future::poll_fn(|context| {
         let ended = under_way.iter_mut().position(|one| one.as_mut().poll(context).is_ready());
-        ended.map_or(Poll::Pending, |at| Poll::Ready(drop(under_way.remove(at))))
+        let Some(at) = ended else { return Poll::Pending };
+        drop(under_way.remove(at));
+        Poll::Ready(())
     })
     .await;
 }
