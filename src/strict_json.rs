@@ -1,7 +1,6 @@
 //! JSON in which nothing can be read in two ways: a key that stands twice is an error at any depth.
 //!
-//! One parser takes the first of two, another the last: what was checked here would not be what the facilitator settles
-//! (`anchors.md` 4.3, 21).
+//! One parser takes the first of two, another the last: what was checked here would not be what the facilitator settles.
 
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};

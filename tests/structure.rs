@@ -1,4 +1,5 @@
-//! The rule that keeps it a house and not a heap: only `src/edge/` and `src/lib.rs` know the Workers runtime.
+//! Rules that hold for all sources: only `src/edge/` and `src/lib.rs` know the Workers runtime, secrets are compared in
+//! constant time, and nothing but the configuration decides what is checked.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::string_slice)]
 #![cfg(not(target_family = "wasm"))]
@@ -58,4 +59,58 @@ fn no_file_is_two_things() {
         let lines = fs::read_to_string(&path).unwrap().lines().count();
         assert!(lines <= 450, "{} has {lines} lines: it is usually two things", path.display());
     }
+}
+
+/// The lines of a source that compare what proves something in a way that tells how much of it was right.
+fn compared_by_value(source: &str) -> Vec<&str> {
+    const PROOFS: [&str; 4] = ["expose()", "tag(", "mac.", "shown.as_bytes()"];
+    let compares =
+        |line: &str| [" == ", " != ", ".eq(", ".ne(", "starts_with(", ".cmp("].iter().any(|by| line.contains(by));
+    let code = source.lines().map(|line| line.split("//").next().unwrap_or(line));
+    code.filter(|line| PROOFS.iter().any(|proof| line.contains(proof)) && compares(line)).collect()
+}
+
+#[test]
+fn secrets_and_tags_are_compared_in_constant_time() {
+    for path in rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let found = fs::read_to_string(&path).unwrap();
+        let lines = compared_by_value(&found);
+        assert!(lines.is_empty(), "{} compares {lines:?}: use subtle's ct_eq", path.display());
+    }
+    // The check must be able to see what it looks for.
+    assert_eq!(compared_by_value("if shown == token.expose() {").len(), 1);
+    assert_eq!(compared_by_value("tag(secret, &name) != shown // tag").len(), 1);
+    assert!(compared_by_value("shown.as_bytes().ct_eq(token.expose().as_bytes())").is_empty());
+}
+
+/// What a source is switched by when it is built, or reads from its process: words beside those that are known.
+fn switches(source: &str) -> Vec<&str> {
+    const KNOWN: [&str; 6] = [
+        "#[cfg(test)]",
+        "#[cfg(feature = \"edge\")]",
+        "#[cfg(target_family = \"wasm\")]",
+        "#[cfg(not(target_family = \"wasm\"))]",
+        "#[cfg_attr(test, derive(PartialEq, Eq))]",
+        "#![cfg_attr(test, allow(",
+    ];
+    let words = ["cfg(", "cfg!", "cfg_attr", "env!", "env::var", "debug_assertions"];
+    let code = source.lines().map(|line| line.split("//").next().unwrap_or(line).trim());
+    code.filter(|line| words.iter().any(|word| line.contains(word)))
+        .filter(|line| !KNOWN.iter().any(|known| line.starts_with(known)))
+        .collect()
+}
+
+#[test]
+fn no_build_switch_and_no_environment_variable_turns_a_check_off() {
+    for path in rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let source = fs::read_to_string(&path).unwrap();
+        let found = switches(&source);
+        assert!(
+            found.is_empty(),
+            "{} has {found:?}: what is sold is decided by the configuration alone",
+            path.display()
+        );
+    }
+    assert_eq!(switches("#[cfg(feature = \"demo\")]\nif std::env::var(\"FREE\").is_ok() {").len(), 2);
+    assert_eq!(switches("if cfg!(debug_assertions) {").len(), 1);
 }

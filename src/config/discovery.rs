@@ -109,7 +109,7 @@ impl Discovery {
     }
 }
 
-/// The bazaar's limits (`protocol.md` 1.3): beyond them a catalogue drops the field.
+/// The bazaar's limits: beyond them a catalogue drops the field.
 const MOST_NAME: usize = 32;
 const MOST_TAGS: usize = 5;
 const LONGEST_URL: usize = 2_048;

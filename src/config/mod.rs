@@ -1,4 +1,4 @@
-//! Bindings in, one validated [`Config`] out, or every mistake at once (`design.md` section 5).
+//! Bindings in, one validated [`Config`] out, or every mistake at once.
 //!
 //! The same code runs in three places: `make check` before a deployment, the first request after it, and the tests.
 

@@ -14,7 +14,7 @@ use crate::money::{Amount, Price};
 use crate::x402::requirement::{Flow, Requirement};
 use serde_json::Value;
 
-/// When money moves (`design.md` section 3).
+/// When money moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settle {
     /// Claim, origin, settle, release: the buyer never pays for a failure.

@@ -12,7 +12,7 @@ use url::Url;
 /// The foundation's own facilitator, which needs no account and settles test networks only.
 const FOR_TESTS: [&str; 2] = ["x402.org", "www.x402.org"];
 
-/// Real money that nobody on the list settles: each call would be 503.
+/// Real money that no facilitator of the list settles: each call would be 503.
 pub(super) fn check(
     facilitators: &[Facilitator],
     routes: &[Route],

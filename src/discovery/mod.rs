@@ -1,5 +1,5 @@
 //! How the API is found by programs that have never heard of it. Every document is made from the one route table that the
-//! gate prices by, so that none can disagree with it (`anchors.md` 1g).
+//! gate prices by, so that none can disagree with it.
 
 pub mod annotate;
 pub mod assets;

@@ -12,7 +12,7 @@
 //! is durable, so that no origin is asked on the strength of a hold that is then forgotten. The input gate is not relied
 //! upon: it guards awaits on storage, and there are none inside a command. Setting the alarm comes after it, and an alarm
 //! that could not be set is an error: the Worker then releases what it has been told nothing about. Should an alarm be lost,
-//! the next command of any kind sets it, and the sweep before every hold ends what nobody has.
+//! the next command of any kind sets it, and the sweep before every hold ends what was abandoned.
 
 // `#[durable_object]` writes undocumented methods for the runtime to call.
 #![allow(missing_docs)]

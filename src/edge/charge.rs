@@ -1,4 +1,4 @@
-//! A paid call, step by step (`design.md` sections 2 and 3). Each step names what is true of the money once it is done.
+//! A paid call, step by step. Each step names what is true of the money once it is done.
 //!
 //! Two things wait for the books: a settlement is sent only once they say that it is under way, and an answer is released
 //! only once they say that it was. Whatever dies in between leaves either a settlement that the alarm brings to an end or an
@@ -280,7 +280,7 @@ impl<'a> Sale<'a> {
         }
     }
 
-    /// Whether the origin has worked on it as often as it may: whoever sends it again has no answer any more.
+    /// Whether the origin has worked on it as often as it may: sending it again gets no answer any more.
     async fn is_over(&self) -> bool {
         matches!(self.look().await, Err(super::claims::NoClaim::Denied { denial: Denial::Used, .. }))
     }

@@ -113,7 +113,7 @@ pub(super) struct Failure {
     pub(super) problem: Problem,
     /// The origin did not work on it.
     pub(super) nothing_ran: bool,
-    /// It did, and what it said can be told nobody.
+    /// It did, and its answer cannot be relayed.
     pub(super) untold: bool,
 }
 

@@ -67,7 +67,7 @@ impl Alarm {
         Ok(())
     }
 
-    /// The same, by who has nobody to tell that it failed. If it fails for good, the caller must fail too: then the runtime
+    /// The same, for a caller that has no one to report a failure to. If it fails for good, the caller must fail too: then the runtime
     /// rings again by itself, a few times, and after that the next request finds that nothing is set.
     pub(super) async fn insist_on(&self, storage: &Storage, at: Option<u64>) -> Result<()> {
         for pause in PAUSES {

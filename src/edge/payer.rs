@@ -190,7 +190,7 @@ impl Payer {
         loop {
             self.more.set(false);
             let batch = self.take_up(&books, &calls, AT_ONCE.saturating_sub(under_way.len()));
-            // The books' own times are those of the worst case now: set before anybody is called.
+            // The books' own times are those of the worst case now: set before any call is made.
             if batch.as_ref().is_ok_and(|batch| !batch.is_empty())
                 && let Some(at) = books.next_alarm()?
             {

@@ -1,4 +1,4 @@
-//! A lost answer, said again to whoever shows its `payment-identifier` (`protocol.md` 7.1).
+//! A lost answer, said again to whoever shows its `payment-identifier`.
 
 use super::upload::{self, Upload};
 use super::{respond, within};

@@ -12,7 +12,7 @@ use serde_json::json;
 use web_sys::Response;
 use worker::{Context, Env, Result};
 
-/// Seconds that a claim outlives the origin's time-out by (`design.md` section 4).
+/// Seconds that a claim outlives the origin's time-out by.
 pub(super) const LEASE_SLACK_SECONDS: u32 = 10;
 
 /// Everything a paid call needs.

@@ -1,4 +1,4 @@
-//! A call that is paid for with prepaid credits: hold, origin, capture or release (`design.md` section 4).
+//! A call that is paid for with prepaid credits: hold, origin, capture or release.
 
 use super::accounts::{Accounts, Credited, unexpected};
 use super::goods::{not_an_answer, refused};

@@ -1,7 +1,7 @@
 //! Who signed a digest: secp256k1 public-key recovery with the strictness of the tokens that will check it again.
 //!
 //! The tokens (USDC v2) revert on a high `s` and on a `v` other than 27 or 28, while common libraries accept both: what
-//! passes here and reverts there is an answer given for a payment that cannot settle (`protocol.md` 3.3).
+//! passes here and reverts there is an answer given for a payment that cannot settle.
 
 use alloy_primitives::{Address, B256, keccak256};
 use k256::ecdsa::{RecoveryId, Signature, VerifyingKey};

@@ -1,7 +1,7 @@
 //! What a request owes and how it pays: [`Facts`] in, one [`Decision`] out. Nothing here does I/O, and nothing outside
 //! decides a price.
 //!
-//! The order of the checks is that of `design.md` section 2, cheapest first: a stranger's garbage costs a comparison, not
+//! The checks that cost least come first: a stranger's garbage costs a comparison, not
 //! a signature recovery, and never a call to anybody.
 
 use crate::config::{Config, Identifier, Terms, Unrouted, Verify, escaped};
@@ -356,7 +356,7 @@ fn resource(config: &Config, terms: &Terms, facts: &Facts, path: &CanonicalPath)
     let discovery = &config.discovery;
     let method = advertised_method(config, terms, &facts.method, path);
     let (url, bazaar) = match (&facts.tool, &facts.query) {
-        // `protocol.md` 9.
+        // As x402's transport over MCP names a tool.
         (Some(tool), _) => {
             (format!("mcp://tool/{}", escaped(tool)), bazaar::of_tool(&terms.about, tool, &terms.description))
         }
@@ -412,7 +412,7 @@ const fn identity(requirement: &Requirement, payment: &Payment, binding: B256) -
 }
 
 /// What the signature does not cover and the claim does: EIP-3009 signs neither method nor resource, so one header would
-/// be good on every equally priced route (`anchors.md` 4.1, 2). HEAD is bound apart from GET, though priced as it.
+/// be good on every equally priced route. HEAD is bound apart from GET, though priced as it.
 ///
 /// A top-up is bound to its account as well: its payment is public once it is settled, and would else fill another's.
 fn binding(facts: &Facts, path: &CanonicalPath) -> B256 {

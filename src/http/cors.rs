@@ -1,4 +1,4 @@
-//! CORS for browser clients that pay (`protocol.md` 1.9): the challenge must be readable, the payment sendable.
+//! CORS for browser clients that pay: the challenge must be readable, the payment sendable.
 
 use super::headers::{
     PAYMENT_REQUIRED, PAYMENT_RESPONSE, PAYMENT_SIGNATURE, SIGN_IN_WITH_X, X_CREDITS_CHARGED, X_CREDITS_REMAINING,

@@ -1,4 +1,4 @@
-//! Which headers cross the gateway, in each direction (`design.md` section 2; `anchors.md` 4.3, 19 and 22).
+//! Which headers cross the gateway, in each direction.
 
 /// The v2 payment.
 pub const PAYMENT_SIGNATURE: &str = "payment-signature";

@@ -1,7 +1,7 @@
 //! One spelling of a path, or a 400.
 //!
 //! Every paywall that matched one spelling and forwarded another was walked around: `\`, `%2f`, `//`, `;`, a malformed
-//! escape (`anchors.md` 4.3, 17). Here nothing is normalised. What has two readings is refused, and the string that was
+//! escape. Here nothing is normalised. What has two readings is refused, and the string that was
 //! priced is the string that the origin gets; the runtime has escaped a few characters before it is seen here.
 
 use super::tolerant::fold;

@@ -1,4 +1,4 @@
-//! The life of an authorization (`design.md` sections 3 and 4): every state, every event, and from where to where it leads.
+//! The life of an authorization: every state, every event, and from where to where it leads.
 //!
 //! ```text
 //! claimed ──► settling ──► settled ──► (owed until) answered
@@ -171,7 +171,7 @@ pub enum Event {
     Lapse,
     /// The request came to nothing before any settlement was begun.
     Release,
-    /// The origin was asked and what it said can be told nobody: nothing is settled, and the same payment may ask so often
+    /// The origin was asked and its answer cannot be relayed: nothing is settled, and the same payment may ask so often
     /// and no more.
     RanInVain,
     /// The request came to a redirect to another one, that is for sale on the same terms: the same payment may claim either.

@@ -12,7 +12,7 @@ pub struct Key {
     pub nonce: String,
 }
 
-/// When the money of a claim moves (`design.md` section 3).
+/// When the money of a claim moves.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
@@ -42,7 +42,7 @@ impl Mode {
     }
 }
 
-/// A `payment-identifier` and the request that it stands for (`protocol.md` 7.1).
+/// A `payment-identifier` and the request that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identified {
     /// The client's own id. It never went on chain: who knows it made the payment, or was told it by who did.

@@ -1,4 +1,4 @@
-//! Answers: results of calls, and what stands in for them when a call was not paid (`protocol.md` 9).
+//! Answers: results of calls, and what stands in for them when a call was not paid.
 
 use super::{CREDITS, ERROR, RECEIPT};
 use crate::json::put;

@@ -1,5 +1,5 @@
 //! A JSON-RPC message, read strictly: what has two readings here and at the origin would be priced as one thing and done as
-//! another (`anchors.md` 4.3, 21).
+//! another.
 
 use crate::http::tolerant::{fold, is_within, letters};
 use crate::strict_json;

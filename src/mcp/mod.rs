@@ -1,5 +1,5 @@
 //! MCP over HTTP, as far as money goes: which message is a call, what it pays with, and what its answer looks like
-//! (`protocol.md` 9; the protocol's revision 2025-11-25, transport "Streamable HTTP").
+//! (the protocol's revision 2025-11-25, transport "Streamable HTTP").
 
 pub mod answer;
 pub mod call;

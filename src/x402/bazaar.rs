@@ -1,5 +1,5 @@
-//! The `bazaar` extension, by which facilitators make their catalogues (`protocol.md` 7.3), and what v1 has in its place:
-//! `outputSchema` (`protocol.md` 2).
+//! The `bazaar` extension, by which facilitators make their catalogues, and what v1 has in its place:
+//! `outputSchema`.
 
 use crate::config::{About, Input, sample};
 use crate::json::put;

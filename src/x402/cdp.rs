@@ -1,4 +1,4 @@
-//! The tokens by which Coinbase's CDP knows its customers (`protocol.md` 5.4): a JWT a call, good for one method at one
+//! The tokens by which Coinbase's CDP knows its customers: a JWT a call, good for one method at one
 //! address for two minutes, signed with the key that the portal gave out.
 //!
 //! Signing is deterministic (Ed25519, and RFC 6979 for ES256): two ES256 signatures that share their random number give

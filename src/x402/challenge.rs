@@ -1,4 +1,4 @@
-//! The 402 itself: `PaymentRequired` in the header (v2) and a body that v1 clients read (section 5.1; `protocol.md` 2.1).
+//! The 402 itself: `PaymentRequired` in the header (v2) and a body that v1 clients read (x402 version 2, section 5.1).
 
 use super::bazaar::BAZAAR;
 use super::encode_header;

@@ -2,7 +2,7 @@
 //!
 //! Success is believed only whole: 2xx, `success: true`, a transaction's hash, our payer, our network; taking less for
 //! "paid" gives the resource away. A failure is believed only if it proves that no money moves; taking a time-out, a 500 or
-//! a reason that nobody knows for "not paid" makes an honest client sign again and pay twice. Everything else is *unknown*.
+//! an unknown reason for "not paid" makes an honest client sign again and pay twice. Everything else is *unknown*.
 //!
 //! # What a "no" from `/settle` proves
 //!

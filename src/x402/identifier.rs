@@ -1,4 +1,4 @@
-//! The `payment-identifier` extension (`protocol.md` 7.1): a client's own id for a payment, so that a lost answer can be
+//! The `payment-identifier` extension: a client's own id for a payment, so that a lost answer can be
 //! asked for again instead of paid for again.
 
 use crate::http::problem::{Code, Problem};

@@ -1,4 +1,4 @@
-//! A payment header, decoded strictly: v1, v2 and the dialect in between (`protocol.md` 1.4, 2, 3.1).
+//! A payment header, decoded strictly: v1, v2 and the dialect in between.
 //!
 //! Whatever a stranger sends is read once, here, into our own types. What goes to the facilitator is written anew from
 //! them, so it cannot read another payment than the one that was checked.
@@ -133,7 +133,7 @@ impl Payment {
         self.signature.as_slice().try_into().ok()
     }
 
-    /// The body of `/verify` and `/settle`: this payment, and *our* requirement (`protocol.md` 5.1). The dialect in
+    /// The body of `/verify` and `/settle`: this payment, and *our* requirement. The dialect in
     /// between is told to the facilitator as v2.
     #[must_use]
     pub fn facilitator_request(&self, requirement: &Requirement, resource: &Resource) -> Value {

@@ -1,4 +1,4 @@
-//! `SettlementResponse`: what the buyer is told about the money (section 5.3; `protocol.md` 1.5 and 2).
+//! `SettlementResponse`: what the buyer is told about the money (x402 version 2, section 5.3).
 
 use super::encode_header;
 use super::payment::Dialect;

@@ -1,5 +1,5 @@
 //! What a buyer may choose from: `PaymentRequirements` in both shapes, and the comparison of what the buyer says it chose
-//! with what we offered (section 5.1; `protocol.md` 1.3, 1.6 and 2).
+//! with what we offered (x402 version 2, section 5.1).
 
 use crate::evm::Address;
 use crate::evm::assets::Asset;
@@ -136,7 +136,7 @@ impl Requirement {
     }
 
     /// Whether `accepted` is this requirement: every field but `extra` equal and none added, our `extra` contained in
-    /// theirs (`protocol.md` 1.6). Addresses compare by value: their case carries no meaning.
+    /// theirs. Addresses compare by value: their case carries no meaning.
     fn is_accepted_as(&self, accepted: &Map<String, Value>) -> bool {
         let Value::Object(ours) = self.to_v2() else { return false };
         accepted.keys().all(|key| ours.contains_key(key))

@@ -1,4 +1,4 @@
-//! The extension `sign-in-with-x` (`protocol.md` 7.2): a wallet shows who it is by signing an EIP-4361 text, so that it
+//! The extension `sign-in-with-x`: a wallet shows who it is by signing an EIP-4361 text, so that it
 //! can spend what it has paid in before.
 //!
 //! Whoever signs in spends money, so a sign-in is good for one request: for the method, the path and the query that its

@@ -1,4 +1,4 @@
-//! What facilitators say they settle: `GET /supported` (section 7.3; `protocol.md` 5.2). It decides what is offered and who
+//! What facilitators say they settle: `GET /supported` (x402 version 2, section 7.3). It decides what is offered and who
 //! is asked.
 
 use super::requirement::EXACT;

@@ -1,5 +1,5 @@
 //! MCP over HTTP: our own server, which has the priced routes as tools, and the gate before one of the origin's. Both sell
-//! by the very steps by which a call over HTTP is sold; only the dress differs (`protocol.md` 9).
+//! by the very steps by which a call over HTTP is sold; only the dress differs.
 
 mod gated;
 mod listing;

@@ -1,5 +1,5 @@
-//! What a tool's call came to, before it is charged: a JSON-RPC error arrives as a 200, and a 200 would be charged
-//! (`anchors.md` 4.3, 24). So the answer is read whole, and its outcome stands in its status.
+//! What a tool's call came to, before it is charged: a JSON-RPC error arrives as a 200, and a 200 would be charged.
+//! So the answer is read whole, and its outcome stands in its status.
 //!
 //! An answer that has begun and that nothing can be made of is an answer all the same: its buyer may have seen to that it
 //! is one, by arguments that make it long, or by ending its session in the middle. Taken for silence, it would be owed, and

@@ -84,11 +84,11 @@ const LATER: [(&str, &str); 17] = [
     ("reserved_by", "TEXT"),
     // What is bought, where that is credits.
     ("purchase", "TEXT"),
-    // Whether the answer is a key: more than one answer's worth to whoever copies the payment from the chain.
+    // Whether the answer is a key: more than one answer's worth to a thief who copies the payment from the chain.
     ("guarded", "INTEGER NOT NULL DEFAULT 0"),
     // Of the body that it was claimed for: what is owed is owed to that.
     ("content", "TEXT"),
-    // How often the origin was asked for what is paid already, or answered what can be told nobody.
+    // How often the origin was asked for what is paid already, or answered what cannot be relayed.
     ("runs", "INTEGER NOT NULL DEFAULT 0"),
     // The binding of the request that a redirect has led to.
     ("led_to", "TEXT"),
